@@ -1,7 +1,6 @@
 //! Embeds the purgatory that `cargo xtask build` made, if there is one.
 //!
-//! `KDUMP_PURGATORY_ELF` names the file. Without it the program is complete but for the purgatory,
-//! and says so when asked to load.
+//! `KDUMP_PURGATORY_ELF` names the file. Without it the program has no purgatory, and `load` says so.
 
 use std::path::PathBuf;
 use std::{env, fs};

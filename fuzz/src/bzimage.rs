@@ -26,14 +26,14 @@ mod field {
     pub const INIT_SIZE: (u128, u128) = (0x260, 4);
 }
 
-/// Where the header's last field that counts ends, and where `struct boot_params` has no more room
-/// for it.
+/// The end of the last field that the loader reads, and of the room for the header in `struct
+/// boot_params`.
 const HEADER_END: std::ops::RangeInclusive<u128> = 0x264..=0x290;
 
 /// Checks one file.
 pub fn check(data: &[u8]) -> Answer {
     if kernel::format_of(data).is_some_and(|name| name != bzimage::FORMAT.name) {
-        return Answer::Refused; // not as a bzImage: [`crate::kernel_file`] judges it
+        return Answer::Refused; // [`crate::kernel_file`] checks other formats
     }
     let file = InputFile { path: "vmlinuz".into(), bytes: data.to_vec() };
     match kernel::parse(&file) {
@@ -61,8 +61,8 @@ pub fn check(data: &[u8]) -> Answer {
                 bytes: data[..data.len().min(wanted as usize)].to_vec(),
             };
             assert!(
-                kernel == kernel::parse(&cut).expect("taken"),
-                "what it calls of use is not all of it"
+                kernel == kernel::parse(&cut).expect("accepted"),
+                "the wanted part means something else"
             );
             can_be_entered(file);
             Answer::Taken
@@ -70,13 +70,13 @@ pub fn check(data: &[u8]) -> Answer {
         Err(error) => {
             justify(&error.defect, data);
             let sound = Facts::read(data).is_some_and(|facts| facts.broken(data).is_empty());
-            assert!(!sound, "refused although no rule is broken: {}", error.defect);
+            assert!(!sound, "rejected although no rule is broken: {}", error.defect);
             Answer::Refused
         }
     }
 }
 
-/// If there is room for it, the purgatory accepts what the loader makes of it.
+/// If the image fits the crash region, the purgatory accepts it.
 fn can_be_entered(kernel: InputFile) {
     let purgatory = InputFile { path: "purgatory.elf".into(), bytes: purgatory_elf::elf(0, false) };
     let program = loader::purgatory::parse(&purgatory).expect("a purgatory");
@@ -105,9 +105,9 @@ struct Facts {
 }
 
 impl Facts {
-    /// `None` if the file ends before the last of them.
+    /// `None` if the file ends before the last fact.
     fn read(data: &[u8]) -> Option<Self> {
-        // 0 means 4, and the boot sector is not counted (boot.rst, "setup_sects").
+        // 0 means 4, and the boot sector does not count (boot.rst, "setup_sects").
         let setup_sects = match read(data, field::SETUP_SECTS)? {
             0 => 4,
             sectors => sectors,
@@ -203,8 +203,8 @@ fn justify(defect: &Defect, data: &[u8]) {
     assert!(justified, "rejected for a false reason: {defect}");
 }
 
-/// A bzImage of protocol 2.15 with `payload` after one sector of setup code, and Debian's values
-/// where they matter.
+/// A bzImage of protocol 2.15 with `payload` after one sector of setup code, and Debian's values in
+/// the fields that the loader reads.
 pub fn image(payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 0x400];
     let fields: [((u128, u128), u64); 13] = [

@@ -1,6 +1,8 @@
-//! /etc/kdump-loader.toml: what is taken has a kernel and values that the purgatory takes, and says
-//! the same when it is written out again, one key a line; what an error says is so: the line is one
-//! of the file, an unknown key is none that there is, and stands there.
+//! /etc/kdump-loader.toml.
+//!
+//! * An accepted config has a kernel, and values that the purgatory accepts.
+//! * Written again, one key per line, it means the same.
+//! * Every claim of an error holds: the file has the line, and an unknown key is not in the list.
 
 use kdump_loader::options::config::{Config, Defect, FilePolicy, KEYS};
 use kdump_loader::options::words;
@@ -8,12 +10,12 @@ use loader::request::{Console, EngineChoice};
 
 use crate::{Answer, Seed};
 
-/// Stands for `uname -r`; it does not occur by chance.
+/// In place of `uname -r`; no input has it by chance.
 const RELEASE: &str = "6.12.0-fuzz";
 
-/// Shows it for one file.
+/// Checks one file.
 pub fn check(data: &[u8]) -> Answer {
-    // The file is read as text, or not at all.
+    // The program reads the file as text only.
     let Ok(text) = std::str::from_utf8(data) else { return Answer::Refused };
     match Config::parse(text, RELEASE) {
         Ok(config) => {
@@ -53,7 +55,7 @@ fn check_values(config: &Config) {
     assert!(!matches!(options.console, Console::Port(0 | 0xfff9..)));
 }
 
-/// Every key that says something, by the naivest writer there is.
+/// Every key that differs from its default, written as simply as possible.
 fn written(config: &Config) -> String {
     let options = &config.options;
     let path = |path: &std::path::PathBuf| quoted(&path.to_string_lossy());
@@ -86,7 +88,7 @@ fn written(config: &Config) -> String {
     lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
 }
 
-/// A basic string of TOML with every character by its number.
+/// A basic string of TOML in which every character is an escape.
 fn quoted(text: &str) -> String {
     let escaped: String =
         text.chars().map(|character| format!("\\U{:08x}", u32::from(character))).collect();
@@ -120,9 +122,9 @@ fn check_defect(text: &str, defect: &Defect) {
     }
 }
 
-/// A config with everything, and what is near.
+/// A config with every key, and similar ones.
 pub fn seeds() -> Vec<Seed> {
-    let all = "# all there is\nkernel = \"/boot/vmlinuz-{release}\"\n\
+    let all = "# every key\nkernel = \"/boot/vmlinuz-{release}\"\n\
                initrd = '/boot/initrd.img-{release}'\nappend = \"nr_cpus=1 a=\\\"b\\\"\"\n\
                reuse_cmdline = true\nnoefi = false\non_corrupt = 'halt'\nreset_delay = 0x10\n\
                console = 'ttyS0'\nno_hotplug = true\nengine = 'soft'\n\

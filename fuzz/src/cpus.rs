@@ -1,11 +1,14 @@
-//! The CPUs: a list like `0-3,8` is taken if and only if it is one, with as many CPUs as it names;
-//! and /proc/cpuinfo grants a capability only if every CPU has it.
+//! The CPUs.
+//!
+//! * A list like `0-3,8` is accepted if and only if it is well-formed. The count is the number of CPUs
+//!   that it names.
+//! * /proc/cpuinfo grants a capability only if every CPU has it.
 
 use loader::machine::{PHYSICAL_BITS, fuzzing};
 
 use crate::{Answer, Seed};
 
-/// Shows it for one text, taken for both files.
+/// Checks one text, as either file.
 pub fn check(data: &[u8]) -> Answer {
     let found = fuzzing::possible_cpus(data).ok();
     assert_eq!(found.map(u128::from), count(data), "CPUs");
@@ -13,7 +16,7 @@ pub fn check(data: &[u8]) -> Answer {
     if found.is_some() || granted { Answer::Taken } else { Answer::Refused }
 }
 
-/// How many CPUs a list names, if it is one and the number has 32 bits.
+/// The number of CPUs that a list names; `None` if it is malformed or the number exceeds 32 bits.
 fn count(data: &[u8]) -> Option<u128> {
     let list = data.strip_suffix(b"\n").unwrap_or(data);
     let mut count = 0;
@@ -38,10 +41,10 @@ fn decimal(digits: &[u8]) -> Option<u128> {
     if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
-/// Whether it was taken.
+/// Whether the text was accepted.
 fn check_cpuinfo(data: &[u8]) -> bool {
     let Ok(cpu) = fuzzing::cpuinfo(data) else { return false };
-    let text = str::from_utf8(data).expect("only text is taken");
+    let text = str::from_utf8(data).expect("only text is accepted");
     let mut flags = 0;
     let mut narrowest = u128::MAX;
     for line in text.split('\n') {
@@ -67,7 +70,7 @@ fn check_cpuinfo(data: &[u8]) -> bool {
             narrowest = narrowest.min(bits.expect("a width is a number"));
         }
     }
-    assert!(flags > 0, "no CPU says what it can do");
+    assert!(flags > 0, "no CPU has flags");
     assert_eq!(u128::from(cpu.physical_bits), narrowest, "the narrowest CPU decides");
     assert!(PHYSICAL_BITS.contains(&cpu.physical_bits));
     true
@@ -83,7 +86,7 @@ flags\t\t: fpu ssse3 sse4_1 sha_ni hypervisor sev_es
 address sizes\t: 39 bits physical, 48 bits virtual
 ";
 
-/// Lists as Linux writes them, two CPUs, and what is near.
+/// Lists as Linux writes them, two CPUs, and similar texts.
 pub fn seeds() -> Vec<Seed> {
     vec![
         Seed::taken("one", "0\n"),

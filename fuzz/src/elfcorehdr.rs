@@ -1,6 +1,9 @@
-//! The elfcorehdr: it is called sound if and only if it keeps every guarantee of the kernel's
-//! writer, so a sound one never points into the crash region; what it is called broken for is
-//! really so; and with the load-time copy put back it is sound.
+//! The elfcorehdr.
+//!
+//! * It is sound if and only if it keeps every guarantee of the kernel's writer. So a sound one never
+//!   points into the crash region.
+//! * The defect of a broken one is there.
+//! * A good load-time copy makes a broken one sound. Without a copy, nothing is changed.
 
 use purgatory::elfcorehdr::{Defect, Mended, check as check_header, mend};
 use purgatory::received::{Span, receive};
@@ -9,20 +12,20 @@ use crate::bytes::{prefix, word};
 use crate::machine::{LEAST_CRASH_REGION, block};
 use crate::{Answer, Seed};
 
-/// Before the header: start of the crash region, its length, one past physical memory; eight bytes
-/// each.
+/// Bytes before the header: start and length of the crash region, and one past the highest physical
+/// address; eight bytes each.
 const MACHINE_LEN: usize = 24;
 /// No CPU has wider physical addresses (SDM vol. 3A, "CR3 and physical-address width").
 const WIDEST: u64 = 1 << 52;
 const PAGE: u64 = 4096;
-/// Ranges of virtual addresses of the kernel's text (`__START_KERNEL_map`) and granularity of the
-/// direct map's (`PUD_SIZE`).
+/// Lowest virtual address of the kernel's text (`__START_KERNEL_map`), and granularity of the direct
+/// map's offset (`PUD_SIZE`).
 const START_KERNEL_MAP: u128 = 0xffff_ffff_8000_0000;
 const GIB: u128 = 1 << 30;
 const PT_LOAD: u128 = 1;
 const PT_NOTE: u128 = 4;
 
-/// Shows it for one machine and one segment.
+/// Checks one segment on one machine.
 pub fn check(data: &[u8]) -> Answer {
     let (machine, segment) = prefix::<MACHINE_LEN>(data);
     let [start, len, limit] = [0, 8, 16].map(|at| word(&machine, at, 8).expect("24 bytes") as u64);
@@ -50,9 +53,9 @@ pub fn check(data: &[u8]) -> Answer {
     let mut mended = segment.to_vec();
     let left_alone = mend(&mut mended, None, crash_region, limit);
     assert_eq!(left_alone, checked.map_or_else(Mended::Broken, |()| Mended::Sound));
-    assert_eq!(mended, segment, "changed without a copy to put there");
+    assert_eq!(mended, segment, "changed without a copy");
 
-    // Half of the segment, whatever is in it, and a copy as the loader makes it.
+    // Two copies: half of the segment, whatever it contains, and one that the loader would make.
     let good = written(2, &ranges_around(facts.crash, facts.limit));
     for copy in [&segment[..segment.len() / 2], &good[..]] {
         if copy.len() > segment.len() {
@@ -69,13 +72,13 @@ pub fn check(data: &[u8]) -> Answer {
                 let (front, rest) = mended.split_at(copy.len());
                 assert!(
                     front == copy && rest.iter().all(|&byte| byte == 0),
-                    "something else was put there"
+                    "not the copy and zeroes"
                 );
                 if copy == good {
                     assert_eq!(
                         check_header(&mended, crash_region, limit),
                         Ok(()),
-                        "the copy is no cure"
+                        "not sound with the copy"
                     );
                 }
             }
@@ -84,7 +87,7 @@ pub fn check(data: &[u8]) -> Answer {
     if checked.is_ok() { Answer::Taken } else { Answer::Refused }
 }
 
-/// A crash region that a block says, which is the only way to have one.
+/// A crash region as a type. Only a valid block yields one.
 fn proven(start: u64, len: u64, phys_limit: u64) -> Span {
     let (block, itself) = block(start, len, phys_limit);
     receive(&block, &itself).expect("a good block").crash_region
@@ -106,7 +109,7 @@ struct Program {
 }
 
 impl Facts<'_> {
-    /// Each guarantee that does not hold, whatever the order in which one would look.
+    /// Each guarantee that does not hold. The order of the checks does not matter.
     fn broken(&self) -> Vec<Defect> {
         let Some(ehdr) = self.segment.get(..64) else { return vec![Defect::Count] };
         let at = |offset, len| word(ehdr, offset, len).expect("64 bytes");
@@ -125,7 +128,7 @@ impl Facts<'_> {
             rule(false, Defect::Count);
             return broken;
         }
-        // Linux pads what it writes with zeroes to whole pages.
+        // Linux pads the header with zeroes to whole pages.
         let padded = used.div_ceil(4096) * 4096;
         let padding = &self.segment[used as usize..(padded as usize).min(self.segment.len())];
         rule(padding.iter().all(|&byte| byte == 0), Defect::AfterLast);
@@ -153,7 +156,7 @@ impl Facts<'_> {
             memory.windows(2).all(|pair| pair[0].paddr + pair[0].memsz <= pair[1].paddr),
             Defect::Ascent,
         );
-        // The direct map maps physical address 0 at some multiple of a GiB, which may be "below" 0.
+        // The direct map maps physical address 0 at a multiple of 1 GiB. The sum may wrap.
         let offset = |p: &Program| ((1 << 64) + p.vaddr - p.paddr) % (1 << 64);
         let text_is_high = loads.first().is_none_or(|text| text.vaddr >= START_KERNEL_MAP);
         let one_map =
@@ -175,18 +178,17 @@ impl Facts<'_> {
     }
 }
 
-/// A page before the crash region and one after it, as far as there is memory; always at least one.
+/// A page before the crash region, and a page after it if there is memory.
 fn ranges_around((start, end): (u128, u128), limit: u128) -> Vec<(u128, u128)> {
     let page = u128::from(PAGE);
     let after = (end + page <= limit).then_some((end, end + page));
     [(start - page, start)].into_iter().chain(after).collect()
 }
 
-/// The header that `crash_prepare_elf64_headers` (kernel/crash_core.c) writes for so many CPUs and
-/// these ranges of memory, without padding. The kernel's text is said to be the first page of the
-/// first range.
+/// The header that `crash_prepare_elf64_headers` (kernel/crash_core.c) writes for these CPUs and
+/// memory ranges, without padding. The kernel's text is the first page of the first range.
 fn written(cpus: u64, ranges: &[(u128, u128)]) -> Vec<u8> {
-    /// With five levels, so that all of physical memory fits above it (`__PAGE_OFFSET_BASE_L5`,
+    /// For five levels, so that all physical memory fits above it (`__PAGE_OFFSET_BASE_L5`,
     /// arch/x86/include/asm/page_64_types.h).
     const DIRECT_MAP: u64 = 0xff11_0000_0000_0000;
     let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0\x01\0\0\0".to_vec();
@@ -196,7 +198,7 @@ fn written(cpus: u64, ranges: &[(u128, u128)]) -> Vec<u8> {
     let mut program = |kind: u64, vaddr: u64, paddr: u64, len: u64| {
         bytes.extend([kind, paddr, vaddr, paddr, len, len, 0].map(u64::to_le_bytes).as_flattened());
     };
-    // Where a note lies does not matter, as long as there is memory.
+    // A note may be anywhere in memory.
     let first = ranges[0].0 as u64;
     (0..=cpus).for_each(|cpu| program(4, 0, cpu * 368, 368));
     program(1 | 7 << 32, 0xffff_ffff_8100_0000, first, PAGE);
@@ -213,7 +215,7 @@ fn seed(crash: (u64, u64), limit: u64, header: &[u8], len: usize) -> Vec<u8> {
     [machine.as_flattened(), &segment].concat()
 }
 
-/// Headers of a small machine and a larger one, one with remains of a longer one after its padding,
+/// Headers of a small and a large machine, one with the remains of a longer header after its padding,
 /// and broken ones.
 pub fn seeds() -> Vec<Seed> {
     const CRASH: (u64, u64) = (0x2900_0000, 0x1000_0000);

@@ -1,7 +1,11 @@
-//! The block: whatever it says and wherever the purgatory finds itself, looking at it does not
-//! panic; and what is taken of it keeps every rule of `handoff`, no part of it lying where the
-//! purgatory writes.
+//! The block.
+//!
+//! * No bytes make the check panic, wherever the purgatory is.
+//! * An accepted block keeps every rule of `handoff`, and no part of it is where the purgatory writes.
 
+use std::mem::offset_of;
+
+use handoff::block::VERSION;
 use handoff::report::FIELD_LEN;
 use handoff::{Block, EngineId, OnCorrupt, Permissions, RegionKind};
 use purgatory::received::{Handoff, Itself, Span, receive};
@@ -12,14 +16,16 @@ use crate::machine::{LEAST_CRASH_REGION, block};
 use crate::{Answer, Seed};
 
 const BLOCK_LEN: usize = size_of::<Block>();
+const REGIONS_AT: usize = offset_of!(Block, regions);
 const PLACE_LEN: usize = 24;
-/// A crash region to start from.
+/// The crash region of the good block.
 const CRASH: (u64, u64) = (0x1_7000_0000, LEAST_CRASH_REGION);
 const PHYS_LIMIT: u64 = 1 << 46;
 
-/// Shows it for the purgatory's place (start, offset of what it writes, length; eight bytes each)
-/// and a block, and for a good block changed in a few bytes (two of offset, one to put there,
-/// each).
+/// Checks two blocks:
+/// * the one in `data`, after the purgatory's place: its start, the offset of the part that it writes,
+///   and its length, of eight bytes each;
+/// * a good block with some bytes changed. Each three bytes of `data` are an offset and a value.
 pub fn check(data: &[u8]) -> Answer {
     let (place, rest) = prefix::<PLACE_LEN>(data);
     let (raw, _) = prefix::<BLOCK_LEN>(rest);
@@ -60,7 +66,7 @@ fn apart(one: Range, other: Range) -> bool {
     one.1 <= other.0 || other.1 <= one.0
 }
 
-/// Every rule, looked up in the bytes.
+/// Checks every rule on the bytes.
 fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
     let at = |offset, len| word(raw, offset, len).expect("inside the block");
     let span = |offset| (at(offset, 8), at(offset, 8) + at(offset + 8, 8));
@@ -72,10 +78,10 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
 
     assert_eq!(
         (&raw[..8], at(8, 4), at(12, 4)),
-        (&b"kdpurg\r\n"[..], 1, BLOCK_LEN as u128),
+        (&b"kdpurg\r\n"[..], VERSION.into(), BLOCK_LEN as u128),
         "magic, version, size"
     );
-    assert!(at(0x84, 4) == 0 && raw[0xc0..0x100].iter().all(|&byte| byte == 0), "reserved bytes");
+    assert!(at(0x84, 4) == 0, "reserved bytes");
     assert!(
         purgatory.0 == own_start && own_start % 4096 == 0 && written.1 <= purgatory.1,
         "bound elsewhere"
@@ -93,7 +99,7 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
     assert!(numbered(0x78, OnCorrupt::ALL.len()), "policy");
     assert!(at(0x7c, 4) <= 3_600_000 && (1..=10_000_000).contains(&at(0x80, 4)), "delay, TSC");
     match at(0x70, 4) {
-        0 => assert_eq!(at(0x74, 4), 0, "port of no console"),
+        0 => assert_eq!(at(0x74, 4), 0, "a port without a console"),
         kind => assert!(
             kind == 1 && at(0x6c, 4) & 2 != 0 && (1..=0xfff8).contains(&at(0x74, 4)),
             "console"
@@ -103,13 +109,13 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
     let count = at(0x64, 4);
     assert!(
         (1..=16).contains(&count)
-            && raw[0x100 + count as usize * 32..].iter().all(|&byte| byte == 0),
+            && raw[REGIONS_AT + count as usize * 32..].iter().all(|&byte| byte == 0),
         "regions"
     );
     // Kind, memory, hashed part.
     let regions: Vec<(u128, Range, Range)> = (0..count)
         .map(|index| {
-            let entry = 0x100 + index * 32;
+            let entry = REGIONS_AT as u128 + index * 32;
             let (start, file_len, mem_len) = (at(entry, 8), at(entry + 8, 8), at(entry + 16, 8));
             assert!(file_len <= mem_len && mem_len > 0 && at(entry + 28, 4) == 0, "region {index}");
             (at(entry + 24, 4), (start, start + mem_len), (start, start + file_len))
@@ -119,19 +125,19 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
         assert!((1..=6).contains(&kind) && inside(memory, crash), "region {index}");
         assert!(
             apart(memory, written) && apart(memory, elfcorehdr) && apart(memory, table),
-            "region {index} is written to"
+            "region {index} overlaps written memory"
         );
         assert_eq!(inside(memory, purgatory), kind == 1 || kind == 6, "region {index}");
         assert!(inside(memory, purgatory) || apart(memory, purgatory), "region {index}");
         let others = &regions[index + 1..];
         assert!(
             others.iter().all(|other| other.0 != kind && apart(other.1, memory)),
-            "region {index} is not alone"
+            "region {index} overlaps another, or is of its kind"
         );
     }
     let of_kind = |wanted: RegionKind| regions.iter().find(|region| region.0 == wanted as u128);
     let own = of_kind(RegionKind::Purgatory).expect("the purgatory's own text");
-    assert!(own.1.1 <= written.0, "what is written is in a digest");
+    assert!(own.1.1 <= written.0, "a digest covers written memory");
     let copy = of_kind(RegionKind::ElfcorehdrCopy).expect("a copy of the elfcorehdr");
     assert!(copy.1 == copy.2 && copy.1.1 - copy.1.0 <= elfcorehdr.1 - elfcorehdr.0, "copy");
     let leaves: u128 =
@@ -140,9 +146,9 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
         table.1 - table.0 == leaves * 32 && inside(table, purgatory) && apart(table, written),
         "leaf table"
     );
-    assert!(table.0 >= written.1 && copy.1.0 >= written.1, "before the end of the image");
+    assert!(table.0 >= written.1 && copy.1.0 >= written.1, "inside the image");
     let file_of =
-        |kind| of_kind(kind).map(|region| region.2).expect("a region that is pointed into");
+        |kind| of_kind(kind).map(|region| region.2).expect("the region that the block points into");
     assert!(
         inside(report, file_of(RegionKind::CommandLine))
             && report.1 - report.0 == FIELD_LEN as u128,
@@ -193,12 +199,12 @@ fn seed((block, itself): (Block, Itself)) -> Vec<u8> {
     [place.as_flattened(), block.as_bytes()].concat()
 }
 
-/// A block as the loader makes it, one at the end of physical memory, one without an initrd, and
-/// two that are refused.
+/// A block as the loader makes it, one at the end of physical memory, one without an initrd, and two
+/// invalid ones.
 pub fn seeds() -> Vec<Seed> {
     let good = || block(CRASH.0, CRASH.1, PHYS_LIMIT);
     let (mut no_initrd, itself) = good();
-    // The initrd, an odd one of one leaf, gives its place in the list to the last.
+    // The last region takes the place of the initrd, which has one leaf.
     no_initrd.regions[2] = no_initrd.regions[5];
     no_initrd.regions[5] = zerocopy::FromZeros::new_zeroed();
     no_initrd.region_count = 5.into();

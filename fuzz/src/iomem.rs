@@ -1,7 +1,9 @@
-//! /proc/iomem: an address is in one of the lists if and only if a line of that name holds it;
-//! lists ascend and have no two ranges that touch; and a text is refused if and only if a line of
-//! one of these names is malformed, nothing is System RAM, or every address is hidden. Other lines
-//! may hold any bytes.
+//! /proc/iomem.
+//!
+//! * An address is in one of the lists if and only if a line of that name contains it.
+//! * Lists ascend, and no two ranges of a list touch.
+//! * A text is rejected if and only if a line of one of these names is malformed, nothing is System
+//!   RAM, or every address is hidden. Other lines may hold any bytes.
 
 use loader::machine::{Error, fuzzing};
 
@@ -19,7 +21,7 @@ const NAMES: [(&str, &[&str]); 7] = [
 ];
 const RAM: &str = "System RAM";
 
-/// Shows it for one text.
+/// Checks one text.
 pub fn check(data: &[u8]) -> Answer {
     let lines = read(data);
     let ranges_of = |name| {
@@ -54,7 +56,7 @@ pub fn check(data: &[u8]) -> Answer {
             assert_eq!(found, expected);
             assert!(
                 lines.is_none() || ram.is_empty() || hidden,
-                "refused although nothing is wrong: {error}"
+                "rejected although no rule is broken: {error}"
             );
             Answer::Refused
         }
@@ -68,7 +70,7 @@ struct Line {
     end: u128,
 }
 
-/// Every line that can be read, or `None` if one that cannot has a name of interest.
+/// Every line that can be read; `None` if a line of one of the names cannot.
 fn read(text: &[u8]) -> Option<Vec<Line>> {
     text.split(|&byte| byte == b'\n')
         .filter_map(|line| read_line(line).transpose())
@@ -76,13 +78,13 @@ fn read(text: &[u8]) -> Option<Vec<Line>> {
         .ok()
 }
 
-/// `Ok(None)` of a line that says nothing, `Err` of one that is damaged.
+/// `Ok(None)` for a line that does not matter, `Err` for a malformed one.
 fn read_line(line: &[u8]) -> Result<Option<Line>, ()> {
     let line = line.trim_ascii_start();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let (range, name) = match line.windows(3).position(|window| window == b" : ") {
         Some(at) => (&line[..at], &line[at + 3..]),
-        // Without the separator there is no range, but what follows the first word may be a name.
+        // Without the separator there is no range, but a name may follow the first word.
         None => (
             &b""[..],
             line.iter()
@@ -106,7 +108,7 @@ fn read_range(range: &[u8]) -> Option<(u128, u128)> {
     let dash = range.iter().position(|&byte| byte == b'-')?;
     let (start, last) = (hexadecimal(&range[..dash])?, hexadecimal(&range[dash + 1..])?);
     let end = last + 1;
-    // Without addresses is one thing, backwards or beyond 64 bits another.
+    // An empty range is valid. One that is backwards or exceeds 64 bits is malformed.
     (start <= end && end < 1 << 64).then_some((start, end))
 }
 
@@ -119,7 +121,7 @@ pub fn hexadecimal(digits: &[u8]) -> Option<u128> {
     if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
-/// The union of `ranges`, by looking at every stretch between two borders.
+/// The union of `ranges`, found by testing every stretch between two borders.
 fn joined(ranges: Vec<(u128, u128)>) -> Vec<(u128, u128)> {
     let mut borders: Vec<u128> = ranges.iter().flat_map(|&(start, end)| [start, end]).collect();
     borders.sort_unstable();
@@ -151,7 +153,7 @@ const TREE: &str = "\
 188000000-18fffffff : Persistent Memory (legacy)
 ";
 
-/// A machine's, what an unprivileged user sees of it, and odd ones.
+/// The file of a machine, the same for an unprivileged user, and unusual ones.
 pub fn seeds() -> Vec<Seed> {
     vec![
         Seed::taken("machine", TREE),

@@ -1,23 +1,25 @@
-//! /proc/kcore: what is read of it is a beginning of the file that reaches as far as the headers
-//! and notes, and means the same as the whole; what is taken of it is the one segment of kernel
-//! text and the one offset of the direct map that stand in it.
+//! /proc/kcore.
+//!
+//! * The loader reads the start of the file, up to the end of the headers and notes. That part means
+//!   the same as the whole file.
+//! * The text and the offset of the direct map are those of the program headers, and each is unique.
 
 use loader::machine::fuzzing;
 
 use crate::bytes::word;
 use crate::{Answer, Seed};
 
-/// From here on text is mapped (`__START_KERNEL_map`, arch/x86/include/asm/page_64_types.h).
+/// The kernel maps its text from here on (`__START_KERNEL_map`, arch/x86/include/asm/page_64_types.h).
 const START_KERNEL_MAP: u128 = 0xffff_ffff_8000_0000;
-/// Physical address of what is neither text nor RAM (`read_kcore_iter`, fs/proc/kcore.c).
+/// Physical address of a segment that is neither text nor RAM (`read_kcore_iter`, fs/proc/kcore.c).
 const NO_ADDRESS: u128 = 0xffff_ffff_ffff_ffff;
 const PT_LOAD: u128 = 1;
 const PT_NOTE: u128 = 4;
 
-/// Shows it for one file.
+/// Checks one file.
 pub fn check(data: &[u8]) -> Answer {
     let (headers, parsed) = fuzzing::kcore(data);
-    assert!(data.starts_with(&headers), "what is read is not how the file begins");
+    assert!(data.starts_with(&headers), "the part that is read is not the start of the file");
     let (again, of_headers) = fuzzing::kcore(&headers);
     assert_eq!(again, headers, "the cut file is cut again");
     assert_eq!(of_headers.ok(), parsed.as_ref().ok().copied(), "the cut file means something else");
@@ -86,7 +88,7 @@ fn core(loads: &[(u64, u64, u64)]) -> Vec<u8> {
     bytes
 }
 
-/// A machine's, one without text, one with two direct maps.
+/// The file of a machine, one without text, and one with two direct maps.
 pub fn seeds() -> Vec<Seed> {
     let text = (0xffff_ffff_9b80_0000, 0x180_0000, 0x1a0_0000);
     let modules = (0xffff_ffff_c000_0000, u64::MAX, 0x3f00_0000);

@@ -1,6 +1,9 @@
-//! The capture kernel's file, where it is no bzImage: a vmlinux is laid out as its program headers
-//! say, and a unified kernel image is what is in its section `.linux`; and either is refused if and
-//! only if that cannot be.
+//! The capture kernel's file, if it is not a bzImage.
+//!
+//! * A vmlinux is laid out as its program headers say. It is rejected if and only if they break a
+//!   rule.
+//! * A unified kernel image is the kernel in its section `.linux`. It is accepted if and only if that
+//!   kernel would be accepted as a file.
 
 use loader::kernel::{self, Defect, uki, vmlinux};
 use loader::request::{InputFile, Request};
@@ -9,24 +12,24 @@ use crate::bytes::word;
 use crate::machine::{MACHINE, accepted, request};
 use crate::{Answer, Seed, bzimage, purgatory_elf};
 
-/// Larger ones only take time.
+/// Larger kernels are skipped, because they only take time.
 const LARGEST: u128 = 16 << 20;
 const ALIGNMENT: u128 = 2 << 20;
 const MOST: u128 = 1 << 30;
 
-/// Shows it for one file.
+/// Checks one file.
 pub fn check(data: &[u8]) -> Answer {
     match kernel::format_of(data) {
         Some(name) if name == vmlinux::FORMAT.name => of_vmlinux(data),
         Some(name) if name == uki::FORMAT.name => of_uki(data),
         _ => {
-            assert_eq!(uki::defaults(data), uki::Defaults::default(), "defaults of something else");
+            assert_eq!(uki::defaults(data), uki::Defaults::default(), "defaults of another file");
             Answer::Refused
         }
     }
 }
 
-/// A PT_LOAD that takes memory.
+/// A PT_LOAD that has memory.
 struct Load {
     offset: u128,
     vaddr: u128,
@@ -52,7 +55,7 @@ fn loads(data: &[u8]) -> Vec<Load> {
     headers.map(load).collect()
 }
 
-/// Whether the entry point's bytes are in a segment, and no section says that they are elsewhere.
+/// Whether a segment has the entry point's bytes, and no section without bytes covers it.
 fn has_code(data: &[u8], loads: &[Load], entry: u128) -> bool {
     let Some(load) =
         loads.iter().find(|load| (load.paddr..load.paddr + load.filesz).contains(&entry))
@@ -62,7 +65,7 @@ fn has_code(data: &[u8], loads: &[Load], entry: u128) -> bool {
     let virt = (load.vaddr + (entry - load.paddr)) % (1 << 64);
     let field = |at, len| word(data, at, len).expect("it was probed");
     let (table, entry_len, count) = (field(0x28, 8), field(0x3a, 2), field(0x3c, 2));
-    // Of 0xff00 sections and more, the first holds the number.
+    // From 0xff00 sections on, the first holds the number.
     let count = if count == 0 { word(data, table + 0x20, 8).unwrap_or(0) } else { count };
     if table == 0 || entry_len != 64 || table + count * 64 > data.len() as u128 {
         return true;
@@ -118,7 +121,7 @@ fn of_vmlinux(data: &[u8]) -> Answer {
             Answer::Taken
         }
         Err(error) => {
-            assert!(!sound, "refused although no rule is broken: {}", error.defect);
+            assert!(!sound, "rejected although no rule is broken: {}", error.defect);
             assert!(
                 matches!(
                     error.defect,
@@ -132,8 +135,8 @@ fn of_vmlinux(data: &[u8]) -> Answer {
     }
 }
 
-/// Where the first section `.linux` is, at the offsets of the PE specification. A name ends at its
-/// first NUL.
+/// Offset and length of the first section `.linux`, at the offsets of the PE specification. A name
+/// ends at its first NUL.
 fn linux(data: &[u8]) -> (u128, u128) {
     let field = |at, len| word(data, at, len).expect("it was probed");
     let pe = field(0x3c, 4);
@@ -157,9 +160,12 @@ fn of_uki(data: &[u8]) -> Answer {
                 InputFile { path: "vmlinuz".into(), bytes: inside.expect("it is in the file") };
             assert!(
                 bzimage::check(&inside.bytes) == Answer::Taken,
-                "what is in it would not be taken by itself"
+                "its kernel would be rejected as a file"
             );
-            assert!(kernel == kernel::parse(&inside).expect("taken"), "it is not what is in it");
+            assert!(
+                kernel == kernel::parse(&inside).expect("accepted"),
+                "another kernel than the one in it"
+            );
             Answer::Taken
         }
         Err(error) => {
@@ -171,17 +177,17 @@ fn of_uki(data: &[u8]) -> Answer {
                     let inside = inside.expect("it is in the file");
                     assert!(
                         bzimage::check(&inside) == Answer::Refused,
-                        "what is in it would be taken by itself"
+                        "its kernel would be accepted as a file"
                     );
                 }
-                other => panic!("refused for what is not of the wrapping: {other}"),
+                other => panic!("an error about neither the section nor its kernel: {other}"),
             }
             Answer::Refused
         }
     }
 }
 
-/// If there is room for it, the purgatory accepts what the loader makes of it.
+/// If the image fits the crash region, the purgatory accepts it.
 fn can_be_entered(kernel: InputFile) {
     let purgatory = InputFile { path: "purgatory.elf".into(), bytes: purgatory_elf::elf(0, false) };
     let program = loader::purgatory::parse(&purgatory).expect("a purgatory");
@@ -246,7 +252,7 @@ fn pe(sections: &[(&[u8; 8], &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// Both, and what is nearly one of them.
+/// A vmlinux, a unified kernel image, and similar files.
 pub fn seeds() -> Vec<Seed> {
     let linux = bzimage::image(&[0xcc; 0x210]);
     let unified =

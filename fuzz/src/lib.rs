@@ -63,10 +63,12 @@ pub struct Target {
 }
 
 macro_rules! targets {
-    ($($name:ident),+) => { &[$(Target { name: stringify!($name), check: $name::check, seeds: $name::seeds }),+] };
+    ($($name:ident),+) => {
+        &[$(Target { name: stringify!($name), check: $name::check, seeds: $name::seeds }),+]
+    };
 }
 
-/// All of them.
+/// Every target.
 pub const TARGETS: &[Target] = targets![
     bzimage,
     kernel_file,

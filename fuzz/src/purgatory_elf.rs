@@ -1,6 +1,7 @@
-//! The purgatory's file: what is taken keeps every rule of an image that runs wherever it is put;
-//! its bytes are those of its two segments; and an image can be bound to it that the purgatory's
-//! own code accepts.
+//! The purgatory's file. An accepted file
+//! * keeps every rule of a program that runs at any address;
+//! * becomes the bytes of its two segments;
+//! * can be bound to an image that the purgatory's own code accepts.
 
 use std::ops::Range;
 
@@ -22,7 +23,7 @@ const RELOCATIONS: [u128; 3] = [9, 4, 19];
 /// SHT_SYMTAB, SHT_DYNSYM.
 const SYMBOLS: [u128; 2] = [2, 11];
 
-/// Shows it for one file.
+/// Checks one file.
 pub fn check(data: &[u8]) -> Answer {
     let file = InputFile { path: "purgatory.elf".into(), bytes: data.to_vec() };
     match parse(&file) {
@@ -32,14 +33,13 @@ pub fn check(data: &[u8]) -> Answer {
             Answer::Taken
         }
         Err(error) => {
-            // What an error claims about the file, as far as it can be looked up without the
-            // parser's own idea of a section.
+            // The claims of an error, as far as they need no knowledge of sections.
             match error {
                 Error::NotElf { .. } => assert!(!data.starts_with(b"\x7fELF")),
-                Error::Foreign { field: "machine", found, .. } => {
+                Error::ElfHeader { field: "machine", found, .. } => {
                     assert_eq!(word(data, 18, 2), Some(found.into()))
                 }
-                Error::Foreign { found, .. } => assert_eq!(word(data, 16, 2), Some(found.into())),
+                Error::ElfHeader { found, .. } => assert_eq!(word(data, 16, 2), Some(found.into())),
                 _ => assert!(data.starts_with(b"\x7fELF")),
             }
             Answer::Refused
@@ -57,7 +57,7 @@ impl Table {
 }
 
 fn keeps_the_rules(data: &[u8], program: &Program) {
-    let field = |at, len| word(data, at, len).expect("what was taken is in the file");
+    let field = |at, len| word(data, at, len).expect("an accepted file has its headers");
     assert_eq!(
         (field(0, 4), field(4, 3)),
         (0x464c_457f, 0x01_01_02),
@@ -67,7 +67,7 @@ fn keeps_the_rules(data: &[u8], program: &Program) {
     let (phoff, phentsize, phnum) = (field(32, 8), field(54, 2), field(56, 2));
     let (shoff, shentsize, shnum, shstrndx) =
         (field(40, 8), field(58, 2), field(60, 2), field(62, 2));
-    // With too many for 16 bits, the numbers are in section header 0 (elf(5): PN_XNUM,
+    // Numbers that exceed 16 bits are in section header 0 (elf(5): PN_XNUM,
     // SHN_LORESERVE, SHN_XINDEX).
     let phnum = if phnum == 0xffff { field(shoff + 44, 4) } else { phnum };
     let shnum = if shnum == 0 && shoff != 0 { field(shoff + 32, 8) } else { shnum };
@@ -118,7 +118,7 @@ fn keeps_the_rules(data: &[u8], program: &Program) {
     let sections: Vec<u128> = Table(shoff, 64, shnum).entries().collect();
     let names =
         sections.get(shstrndx as usize).map(|&at| range(field(at + 24, 8), field(at + 32, 8)));
-    // Most sections' names are never read, so they may be anywhere.
+    // The names of most sections are never read, so they may be anywhere.
     let is_named = |section, name: &[u8]| {
         let names = names.clone().and_then(|names| data.get(names));
         let from_here = names.and_then(|names| names.get(field(section, 4) as usize..));
@@ -131,7 +131,7 @@ fn keeps_the_rules(data: &[u8], program: &Program) {
         );
     }
     for kind in SYMBOLS {
-        // There is one table of a kind at most (gABI, "Sections").
+        // There is at most one table of a kind (gABI, "Sections").
         let Some(&table) = sections.iter().find(|&&section| field(section + 4, 4) == kind) else {
             continue;
         };
@@ -153,7 +153,7 @@ fn keeps_the_rules(data: &[u8], program: &Program) {
     );
     assert!(
         data_at <= start && start + len <= data_at + data_filesz,
-        "the block is not in what is loaded and writable"
+        "the block is outside the loaded, writable bytes"
     );
 }
 
@@ -161,19 +161,22 @@ fn range(start: u128, len: u128) -> Range<usize> {
     start as usize..(start + len) as usize
 }
 
-/// What the loader makes of it must be what this purgatory, looking at itself, accepts.
+/// The purgatory accepts the image that the loader builds around it.
 fn can_be_bound(file: InputFile, program: &Program) {
     let request = request(file);
     let image = match loader::build(&request, &MACHINE) {
         Ok(image) => image,
         Err(error) => {
-            assert!(program.image().starts_with(b"\x7fELF"), "taken, but cannot be bound: {error}");
+            assert!(
+                program.image().starts_with(b"\x7fELF"),
+                "accepted, but cannot be bound: {error}"
+            );
             return;
         }
     };
     let handoff = accepted(&image, program);
-    let told = image.block().expect("an image around a purgatory of ours");
-    let at = told.purgatory.start.get();
+    let sealed = image.block().expect("an image around a purgatory of ours");
+    let at = sealed.purgatory.start.get();
     let segment = image
         .segments()
         .iter()
@@ -181,7 +184,7 @@ fn can_be_bound(file: InputFile, program: &Program) {
         .expect("the purgatory's segment");
     let table = &segment.bytes()[(handoff.leaf_table.start() - at) as usize..]
         [..handoff.leaf_table.len() as usize];
-    assert!(seal_holds(Engine::soft(), told, table), "the seal does not hold");
+    assert!(seal_holds(Engine::soft(), sealed, table), "the seal does not hold");
     assert_eq!(image.entry(), at + program.entry());
     let (before, rest) =
         segment.bytes()[..program.len() as usize].split_at(program.handoff() as usize);
@@ -192,11 +195,10 @@ fn can_be_bound(file: InputFile, program: &Program) {
             && after == &program.image()[block_at + block.len()..],
         "other bytes changed"
     );
-    assert!(block == zerocopy::IntoBytes::as_bytes(told), "the block is not where it belongs");
+    assert!(block == zerocopy::IntoBytes::as_bytes(sealed), "the block is in another place");
 }
 
-/// A purgatory of two segments, each of a few bytes beside the block: names, sections, one symbol
-/// and as many relocations as told.
+/// A purgatory with a few bytes of text, a block, one symbol and this number of relocations.
 pub fn elf(relocations: u64, undefined: bool) -> Vec<u8> {
     const NAMES: &[u8] = b"\0.text\0.handoff\0.symtab\0.strtab\0.rela.dyn\0_start\0";
     const TEXT_AT: u64 = 64 + 2 * 56;
@@ -235,7 +237,7 @@ pub fn elf(relocations: u64, undefined: bool) -> Vec<u8> {
     bytes
 }
 
-/// A purgatory, one whose text looks like an ELF file, and what a linker with wrong options makes.
+/// A purgatory, one whose text looks like an ELF file, and two that were linked with wrong options.
 pub fn seeds() -> Vec<Seed> {
     let mut like_elf = elf(0, false);
     like_elf[64 + 2 * 56..][..4].copy_from_slice(b"\x7fELF");

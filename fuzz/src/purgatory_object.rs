@@ -1,6 +1,5 @@
-//! Others' purgatories: what is taken is laid out as the kernel lays it out, and bound to any
-//! address it has exactly the relocations applied that stand in it, or is refused for one that does
-//! not fit.
+//! Foreign purgatories. An accepted object is laid out as the kernel lays it out. At any address,
+//! exactly its own relocations are applied, or one does not fit and the object is not bound.
 
 mod seeds;
 
@@ -23,10 +22,10 @@ const SHF_ALLOC: u128 = 2;
 const SHF_EXECINSTR: u128 = 4;
 const SHN_ABS: u128 = 0xfff1;
 const STB_GLOBAL: u128 = 1;
-/// The lowest, one below 2 GiB, below 4 GiB, and one far above.
+/// The lowest address, one below 2 GiB, one below 4 GiB, and one far above.
 const ADDRESSES: [u64; 4] = [0, 0x7ff0_0000, 0xfff0_0000, 0x7f_4320_0000];
 
-/// Shows it for one file.
+/// Checks one file.
 pub fn check(data: &[u8]) -> Answer {
     let file = InputFile { path: "purgatory.ro".into(), bytes: data.to_vec() };
     match Relocatable::parse(&file) {
@@ -40,10 +39,12 @@ pub fn check(data: &[u8]) -> Answer {
         Err(error) => {
             match error.defect {
                 Defect::NotElf { .. } => assert!(!data.starts_with(b"\x7fELF")),
-                Defect::Foreign { field: "machine", found, .. } => {
+                Defect::ElfHeader { field: "machine", found, .. } => {
                     assert_eq!(word(data, 18, 2), Some(found.into()))
                 }
-                Defect::Foreign { found, .. } => assert_eq!(word(data, 16, 2), Some(found.into())),
+                Defect::ElfHeader { found, .. } => {
+                    assert_eq!(word(data, 16, 2), Some(found.into()))
+                }
                 Defect::Alignment { alignment, .. } => assert!(!alignment.is_power_of_two()),
                 Defect::Overflow { .. }
                 | Defect::Address { .. }
@@ -58,7 +59,7 @@ pub fn check(data: &[u8]) -> Answer {
     }
 }
 
-/// A section header, and where it must lie.
+/// A section header, and the place of the section in the image.
 struct Section {
     kind: u128,
     flags: u128,
@@ -77,7 +78,7 @@ impl Section {
     }
 }
 
-/// A file that was taken.
+/// An accepted file.
 struct Object<'a> {
     data: &'a [u8],
     sections: Vec<Section>,
@@ -87,7 +88,7 @@ struct Object<'a> {
 
 impl<'a> Object<'a> {
     fn read(data: &'a [u8]) -> Self {
-        let field = |at, len| word(data, at, len).expect("what was taken is in the file");
+        let field = |at, len| word(data, at, len).expect("an accepted file has its headers");
         assert_eq!(
             (field(0, 4), field(4, 3)),
             (0x464c_457f, 0x01_01_02),
@@ -95,7 +96,7 @@ impl<'a> Object<'a> {
         );
         assert_eq!((field(16, 2), field(18, 2)), (1, 62), "ET_REL, EM_X86_64");
         let (table, count) = (field(40, 8), field(60, 2));
-        // With too many for 16 bits, the number is in section header 0 (elf(5): SHN_LORESERVE).
+        // A number that exceeds 16 bits is in section header 0 (elf(5): SHN_LORESERVE).
         let count = if count == 0 && table != 0 { field(table + 32, 8) } else { count };
         let header = |index| {
             let at = table + index * 64;
@@ -150,7 +151,7 @@ impl<'a> Object<'a> {
         assert_eq!(u128::from(program.alignment()), widest.unwrap_or(1));
     }
 
-    /// The first symbol table, as places of its entries.
+    /// Offsets of the entries of the first symbol table.
     fn symbols(&self) -> Vec<u128> {
         let table = self
             .sections
@@ -161,10 +162,10 @@ impl<'a> Object<'a> {
     }
 
     fn field(&self, at: u128, len: u128) -> u128 {
-        word(self.data, at, len).expect("what was taken is in the file")
+        word(self.data, at, len).expect("an accepted file has its headers")
     }
 
-    /// The entry point is what a global symbol of that name says, in the bytes of code.
+    /// The entry point is a global symbol of that name, inside a section of code.
     fn can_be_entered(&self, program: &Relocatable) {
         let names = self
             .sections
@@ -173,7 +174,7 @@ impl<'a> Object<'a> {
             .expect("a symbol table")
             .link;
         let names = self.sections[names as usize].offset;
-        let says_so = |&symbol: &u128| {
+        let is_entry = |&symbol: &u128| {
             let name = (names + self.field(symbol, 4)) as usize;
             let named = self.data.get(name..).is_some_and(|text| {
                 text.split(|&byte| byte == 0).next() == Some(ENTRY_SYMBOL.as_bytes())
@@ -191,7 +192,7 @@ impl<'a> Object<'a> {
                 && here == Some(program.entry().into())
         };
         assert!(
-            self.symbols().iter().any(says_so),
+            self.symbols().iter().any(is_entry),
             "execution would begin at {:#x}",
             program.entry()
         );
@@ -207,15 +208,15 @@ impl<'a> Object<'a> {
                 Defect::Overflow { .. } => assert!(fits_there),
                 other => panic!("{other}"),
             },
-            (Ok(_), None) => panic!("bound to {address:#x} although it cannot be"),
+            (Ok(_), None) => panic!("bound to {address:#x} although a relocation does not fit"),
             (Err(error), Some(_)) => panic!("not bound to {address:#x}: {}", error.defect),
         }
     }
 
-    /// The image for this address; `None` if something does not fit.
+    /// The image for this address; `None` if a relocation does not fit.
     fn relocated(&self, address: u128) -> Option<Vec<u8>> {
         let mut image = vec![0; self.file_len as usize];
-        // Of an empty section it does not matter where it would be.
+        // An empty section may have any offset.
         for section in self.sections.iter().filter(|section| section.in_file() && section.len > 0) {
             if let Some(place) = section.place {
                 let bytes = &self.data[section.offset as usize..][..section.len as usize];
@@ -238,7 +239,7 @@ impl<'a> Object<'a> {
                     0 => continue,
                     1 => 8,
                     2 | 4 | 10 | 11 => 4,
-                    other => panic!("type {other} was taken"),
+                    other => panic!("a relocation of type {other} was accepted"),
                 };
                 assert!(changed.in_file() && at + len <= changed.len, "outside its section");
                 let symbol = symbols[index as usize];
@@ -246,12 +247,12 @@ impl<'a> Object<'a> {
                 let base = if shndx == SHN_ABS {
                     0
                 } else {
-                    assert!((1..0xff00).contains(&shndx), "a symbol that is nowhere");
+                    assert!((1..0xff00).contains(&shndx), "a symbol without a section");
                     address
-                        + self.sections[shndx as usize].place.expect("a symbol of what is loaded")
+                        + self.sections[shndx as usize].place.expect("a symbol in a loaded section")
                 };
                 let at = changed.place.expect("it is loaded") + at;
-                // Sums of 64 bits wrap; here they are reduced in the end.
+                // 64-bit sums wrap. Here they are reduced at the end.
                 let sum = base + value + self.field(entry + 16, 8);
                 let sum =
                     if kind == 2 || kind == 4 { sum + (1 << 64) - (address + at) } else { sum }

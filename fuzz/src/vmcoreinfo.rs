@@ -1,13 +1,13 @@
-//! /sys/kernel/vmcoreinfo: `0x` and an address, one blank, a size, both hexadecimal
-//! (`vmcoreinfo_show`, kernel/ksysfs.c); taken if and only if it is that, the range is not empty
-//! and its end has 64 bits.
+//! /sys/kernel/vmcoreinfo: `0x` and an address, one blank, and a size, both hexadecimal
+//! (`vmcoreinfo_show`, kernel/ksysfs.c). It is accepted if and only if it has this form, the range
+//! is not empty, and its end fits 64 bits.
 
 use loader::machine::fuzzing;
 
 use crate::iomem::hexadecimal;
 use crate::{Answer, Seed};
 
-/// Shows it for one file.
+/// Checks one file.
 pub fn check(data: &[u8]) -> Answer {
     let expected = read(data);
     let found =
@@ -28,7 +28,7 @@ fn read(data: &[u8]) -> Option<(u128, u128)> {
     (len > 0 && end < 1 << 64).then_some((start, end))
 }
 
-/// As Linux writes it, and what is near.
+/// The file as Linux writes it, and similar ones.
 pub fn seeds() -> Vec<Seed> {
     vec![
         Seed::taken("linux-6.12", b"0x0000000001824000 1024\n"),

@@ -1,4 +1,4 @@
-//! libFuzzer's entry point for `src/kernel_file.rs`, which says what is shown.
+//! libFuzzer's entry point for `src/kernel_file.rs`, which says what it checks.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

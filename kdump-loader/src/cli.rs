@@ -240,14 +240,14 @@ mod tests {
         for (option, default) in
             ["--on-corrupt", "--reset-delay", "--leaf-size"].into_iter().zip(defaults)
         {
-            let told = help
+            let shown = help
                 .split_once(&format!("{option} <"))
                 .unwrap()
                 .1
                 .split("[default: ")
                 .nth(1)
                 .unwrap();
-            assert!(told.starts_with(&format!("{default}]")), "{option}: {told}");
+            assert!(shown.starts_with(&format!("{default}]")), "{option}: {shown}");
         }
     }
 }

@@ -13,7 +13,7 @@ pub fn note(message: fmt::Arguments<'_>) {
     say(format_args!("note: {message}"));
 }
 
-/// Says what may spoil a dump, or what failed although the command continues.
+/// Says what may cost the dump, or what failed although the command continues.
 pub fn warn(message: fmt::Arguments<'_>) {
     say(format_args!("warning: {message}"));
 }

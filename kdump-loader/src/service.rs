@@ -92,7 +92,10 @@ pub enum Error {
     #[error(
         "unknown distribution ({}): if this machine uses the kdump service of a known one, name it \
          with --distribution debian, fedora or suse; otherwise write /etc/kdump-loader.toml first",
-        if ids.is_empty() { "/etc/os-release names none".to_owned() } else { format!("/etc/os-release names {}", ids.join(" ")) }
+        match &ids[..] {
+            [] => "/etc/os-release names none".to_owned(),
+            ids => format!("/etc/os-release names {}", ids.join(" ")),
+        }
     )]
     Distribution {
         /// Its ID and ID_LIKE.
@@ -133,11 +136,11 @@ pub enum Error {
     NoKexec,
     /// kexec has another diversion.
     #[error(
-        "kexec already has another diversion ({told}); remove it with dpkg-divert --remove first"
+        "kexec already has another diversion ({line}); remove it with dpkg-divert --remove first"
     )]
     Diverted {
         /// dpkg's line about it.
-        told: String,
+        line: String,
     },
     /// The link was replaced.
     #[error(
@@ -160,12 +163,12 @@ pub enum Error {
         aside: PathBuf,
     },
     /// dpkg failed.
-    #[error("`{command}` failed: {told}")]
+    #[error("`{command}` failed: {output}")]
     Dpkg {
         /// The command.
         command: String,
         /// Its output.
-        told: String,
+        output: String,
     },
     /// The ledger cannot be parsed.
     #[error(
@@ -221,7 +224,7 @@ pub fn taken_over(root: &Path, distribution: Option<Distribution>) -> Result<Set
         .is_some_and(|ledger| ledger.entry(layout::CONFIGURATION).is_some());
     match distribution_of(&tree, distribution) {
         Ok(distribution) if !generated => {
-            Ok(settings::read(&tree, distribution)?.beside_a_configuration())
+            Ok(settings::read(&tree, distribution)?.with_existing_config())
         }
         // The config exists, so the distribution does not matter.
         _ => Ok(Settings::default()),

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Without arguments the machine is a fixture of this repository, and kernel and purgatory are the
-//! smallest files that pass for them. `kdump-loader snapshot DIR` takes a snapshot of a machine.
+//! smallest files that are accepted. `kdump-loader snapshot DIR` takes a snapshot of a machine.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -206,7 +206,7 @@ pub enum Error {
     },
     /// It has a control character. The kernel would stop at a NUL, and split words at others.
     #[error(
-        "the command line contains the control character {character:?} at byte {at}: take it out"
+        "the command line contains the control character {character:?} at byte {at}: remove it"
     )]
     Character {
         /// The character.
@@ -223,7 +223,7 @@ pub enum Error {
         at: usize,
     },
     /// It has a parameter that only the loader may pass.
-    #[error("the command line already contains {word}, but {reason}: take it out")]
+    #[error("the command line already contains {word}, but {reason}: remove it")]
     Ours {
         /// The parameter.
         word: String,

@@ -20,7 +20,8 @@ pub use summary::{
 };
 pub use verification::{ByBlock, BySymbols, NoLog, Verification};
 
-/// Our purgatory's name beside those of [`crate::purgatory::foreign::Contract::name`].
+/// The name of our purgatory. [`crate::purgatory::foreign::Contract::name`] has those of foreign
+/// ones.
 pub const OURS: &str = "kdump-purgatory";
 
 /// The content of a segment.

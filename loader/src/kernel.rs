@@ -96,7 +96,7 @@ pub fn measure(head: &[u8]) -> Measure {
     })
 }
 
-/// Takes the kernel out of `file`, whichever of [`FORMATS`] it is in.
+/// Takes the kernel out of `file`, in any of [`FORMATS`].
 pub fn parse(file: &InputFile) -> Result<CaptureKernel<'_>, Error> {
     let bytes = file.bytes.as_slice();
     let parsed = match FORMATS.iter().find(|format| (format.probe)(bytes)) {
@@ -216,7 +216,7 @@ pub enum Defect {
         /// What is wrong with its content.
         defect: Box<Defect>,
     },
-    /// A field that every kernel has the same value in has another.
+    /// A field whose value is the same in every kernel has another value.
     #[error(
         "its {field} at offset {offset:#x} is {found:#x} instead of {expected:#x}: it is damaged, \
          or not a bzImage; copy it again"
@@ -287,9 +287,9 @@ pub enum Defect {
     HeaderLength {
         /// 0x202 plus the byte at 0x201.
         end: usize,
-        /// Where the last field that the loader needs ends.
+        /// The end of the last field that the loader needs.
         least: usize,
-        /// Where the next thing in `struct boot_params` begins.
+        /// The start of the next field in `struct boot_params`.
         most: usize,
     },
     /// It says that it needs less memory than its payload takes.

@@ -1,7 +1,7 @@
 //! Builds kdump images for x86-64 Linux, and submits them to the kernel.
 //!
-//! A kdump image is what runs after a panic: a capture kernel, its initrd, what describes the
-//! crashed kernel's memory, and a *purgatory*, a small program that verifies the rest before the
+//! A kdump image runs after a panic. It has a capture kernel, its initrd, a description of the
+//! crashed kernel's memory, and a *purgatory*: a small program that verifies the rest before the
 //! capture kernel starts.
 //!
 //! ```text
@@ -47,7 +47,7 @@
 //! * `testing`: example kernels, purgatories and machines, for tests of a crate that uses this one.
 //! * `fuzzing`: the parsers of a machine's files, for fuzz targets.
 
-// `forbid` could not be lifted for the two places that make system calls without a safe interface.
+// Not `forbid`: two places make system calls that have no safe interface.
 #![deny(unsafe_code)]
 
 pub mod phys; // ranges of physical memory
@@ -93,8 +93,8 @@ const REPORT_IT: &str =
 ///
 /// The [`Error`] names the step that failed, the value and the limit. An image that the kernel
 /// would refuse is refused here, because a kexec_load(2) that fails late has already destroyed the
-/// image that was loaded before (`do_kexec_load`, kernel/kexec.c). Whether this process may load
-/// one at all is not asked here: [`admit::preflight`] answers that, before [`submit::load`].
+/// previous image (`do_kexec_load`, kernel/kexec.c). [`admit::preflight`] checks whether this
+/// process may load an image at all.
 ///
 /// # Example
 ///
@@ -132,7 +132,7 @@ fn build_around<'r, P: Bind>(
     machine: &Machine,
 ) -> Result<Image<'r>, Error> {
     let engine = Engine::fastest();
-    let parsed = Parsed::new(purgatory, request, machine)?; // content without addresses, and all sizes
+    let parsed = Parsed::new(purgatory, request, machine)?; // all sizes, content without addresses
     let placed = place::place(parsed.needs(), parsed.room())?; // addresses
     let black_box = parsed.reserve(&placed, machine); // in what the image leaves free
     let described = parsed.describe(placed, black_box, machine)?; // boot_params, which hold addresses
@@ -150,11 +150,11 @@ pub enum Error {
     Machine(#[from] machine::Error),
     /// The purgatory cannot be configured as requested.
     Settings(#[from] purgatory::settings::Error),
-    /// The kernel's file is no capture kernel.
+    /// The kernel's file is not a capture kernel.
     Kernel(#[from] kernel::Error),
-    /// The purgatory's file is no purgatory, or cannot be bound where it is placed.
+    /// The purgatory's file is not a purgatory, or cannot be bound at its place.
     Purgatory(#[from] purgatory::Error),
-    /// The initial RAM disk is an empty file.
+    /// The initrd is an empty file.
     #[error("the initrd {} is empty: name the initrd's file, or use no initrd", path.display())]
     EmptyInitrd {
         /// The file.

@@ -58,7 +58,7 @@ pub enum Error {
          xtask build`",
         path.display()
     )]
-    Foreign {
+    ElfHeader {
         /// The file.
         path: PathBuf,
         /// The field of the ELF header that differs.

@@ -1,4 +1,4 @@
-//! What image to build: files already read, options already parsed.
+//! The image to build: files that were read, and parsed options.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -37,9 +37,9 @@ pub enum Confidential {
     /// Yes if the machine shows evidence of one ([`crate::machine::CpuFacts::confidential`]).
     #[default]
     Auto,
-    /// Yes, whatever the machine shows.
+    /// Yes, even if the machine shows no evidence.
     Yes,
-    /// No, whatever the machine shows.
+    /// No, even if the machine shows evidence.
     No,
 }
 
@@ -112,9 +112,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// This kernel and this purgatory, and the default of everything else: no initrd, an empty
-    /// command line, EFI tables if the machine has them, an elfcorehdr that the kernel keeps
-    /// current, and neither a black box nor signals.
+    /// This kernel and this purgatory, and defaults for everything else: no initrd, an empty command
+    /// line, EFI tables if the machine has them, an elfcorehdr that the kernel keeps up to date, and
+    /// neither a black box nor signals.
     pub fn new(kernel: InputFile, purgatory: InputFile) -> Self {
         Self {
             kernel,
@@ -137,7 +137,7 @@ impl Request {
     }
 }
 
-/// For tests: bytes per leaf, few, so that small files have several leaves.
+/// For tests: so few bytes per leaf that small files have several leaves.
 #[cfg(any(test, feature = "testing"))]
 pub const EXAMPLE_LEAF_SIZE: u32 = 4096;
 

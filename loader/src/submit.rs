@@ -1,5 +1,5 @@
-//! `[13]` kexec_load(2), kexec_file_load(2), and whatever else needs an instruction or a system call
-//! that changes the machine.
+//! `[13]` kexec_load(2), kexec_file_load(2), and other system calls and instructions without a safe
+//! interface.
 //!
 //! Only [`load`] and [`unload`], and their namesakes in [`mod@file`], change the armed image.
 //!
@@ -11,7 +11,7 @@
 //! * the image is armed; or an error says why the kernel rejected it.
 //!
 //! The kernel frees the previous image early (after `kexec_trylock` in `do_kexec_load`,
-//! kernel/kexec.c). So an error can mean that nothing is armed any more.
+//! kernel/kexec.c). So after an error, nothing may be armed.
 
 mod measure; // [1] facts that no file shows: CPUID, time-stamp counter
 pub mod file_load; // [11b] checks of files for kexec_file_load(2)

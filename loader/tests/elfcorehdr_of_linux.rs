@@ -87,7 +87,7 @@ fn text_and_memory_are_described_byte_for_byte_as_by_linux() {
 }
 
 #[test]
-fn notes_are_those_of_linux_but_for_the_cpu_that_is_not_there() {
+fn notes_are_those_of_linux_except_for_the_absent_cpu() {
     for Fixture { series, machine, linux, loaders } in fixtures() {
         let (theirs, ours) = (notes(&linux), notes(&loaders));
         assert_eq!(theirs.last(), Some(&machine.vmcoreinfo), "{series}");
@@ -95,8 +95,8 @@ fn notes_are_those_of_linux_but_for_the_cpu_that_is_not_there() {
         let cpus: Vec<PhysRange> = machine.crash_notes.iter().map(|notes| notes.range).collect();
         assert_eq!(ours[..ours.len() - 1], cpus, "{series}");
 
-        // Linux names all CPUs that there can ever be, in the order of their numbers; sysfs only
-        // those that are present.
+        // Linux lists all possible CPUs, in the order of their numbers. sysfs has only those that are
+        // present.
         let (possible, present) = (machine.possible_cpus as usize, cpus.len());
         assert_eq!((possible, present), (4, 3), "{series}");
         assert_eq!(theirs.len(), possible + 1, "{series}");
@@ -160,8 +160,8 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
     let segment =
         image.segments().iter().find(|segment| segment.kind() == SegmentKind::Elfcorehdr).unwrap();
     let mut bytes = linux.clone();
-    // It was made large enough for what the kernel writes; zeroes follow, as kexec_load(2) left
-    // them.
+    // The segment is large enough for the kernel's header. kexec_load(2) filled the rest with
+    // zeroes.
     bytes.resize(segment.range().len() as usize, 0);
     (handoff, bytes)
 }

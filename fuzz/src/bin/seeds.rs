@@ -1,13 +1,13 @@
 //! Writes the seeds of every target: `seeds DIR` fills `DIR/TARGET/`.
 //!
-//! Each is run through its target first: one that its parser no longer answers as it should is no
-//! start.
+//! It runs each seed through its target first, and fails if the parser's answer is not the required
+//! one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fuzz_targets::{TARGETS, Target};
-// The program is instrumented like the targets; what the instrumentation calls is in libFuzzer.
+// This program is instrumented like the targets, and the instrumentation calls into libFuzzer.
 use libfuzzer_sys as _;
 
 fn main() -> ExitCode {

@@ -1,10 +1,10 @@
-//! Objects to start from.
+//! Initial objects.
 
 use super::SHT_RELA;
 use crate::Seed;
 
 /// An object of 40 bytes of code, 24 of data and 64 of zeroes, with these relocations of the code:
-/// offset, type, symbol, addend.
+/// offset, type, symbol and addend.
 fn object(relocation_kind: u32, relocations: &[(u64, u32, u32, i64)]) -> Vec<u8> {
     const NAMES: &[u8] =
         b"\0.text\0.data\0.bss\0.rela.text\0.symtab\0.strtab\0purgatory_start\0table\0memcpy\0";
@@ -68,7 +68,7 @@ fn object(relocation_kind: u32, relocations: &[(u64, u32, u32, i64)]) -> Vec<u8>
     file
 }
 
-/// Inputs to start from.
+/// Objects with every supported relocation, and similar ones.
 pub fn seeds() -> Vec<Seed> {
     const RELA: u32 = SHT_RELA as u32;
     let every_type = [

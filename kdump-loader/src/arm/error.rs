@@ -1,4 +1,4 @@
-//! Why nothing was armed, and what is armed then: messages that a user reads.
+//! Why nothing was armed, and what is armed afterwards: messages that a user reads.
 
 use std::fmt;
 use std::io;

@@ -15,7 +15,7 @@ use loader::submit::{self, Armed};
 use super::record::{Record, lock::HeldLock, origin::Origin};
 use super::request_for::advise;
 use super::rounds::{self, World};
-use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
+use super::{Aftermath, Error, aftermath, forget, generation, hold_arming_lock, set_aside};
 use crate::black_box;
 use crate::findings::recorded::RecordedAdvice;
 use crate::messages::{in_full, note, say, warn};
@@ -23,17 +23,18 @@ use crate::messages::{in_full, note, say, warn};
 /// Builds, arms and records the requested image. Returns whether the kernel keeps it up to date,
 /// and what it is.
 ///
-/// Memory or CPUs may change while the kernel loads the image. `noted` then queues another reload;
-/// if it returns false, a new image is armed at once.
+/// Memory or CPUs may change while the kernel loads the image. `queue_reload` then queues another
+/// reload. If it returns false, a new image is armed at once.
 pub fn arm(
     root: &Path,
     machine: Machine,
     request: &Request,
     origin: Origin,
-    noted: impl Fn() -> bool,
+    queue_reload: impl Fn() -> bool,
 ) -> Result<(bool, Summary), Error> {
     black_box::before_load(root);
-    let mut live = Live { root, request, origin, noted, advice: Vec::new() };
+    let vmcoreinfo = machine.vmcoreinfo_text.clone();
+    let mut live = Live { root, request, origin, vmcoreinfo, queue_reload, advice: Vec::new() };
     let (hotplug, (_, summary)) = rounds::arm(&mut live, machine)?;
     Ok((hotplug, summary))
 }
@@ -43,7 +44,9 @@ struct Live<'a, N> {
     root: &'a Path,
     request: &'a Request,
     origin: Origin,
-    noted: N,
+    /// What the running kernel says about its structures.
+    vmcoreinfo: String,
+    queue_reload: N,
     /// About the first image, for the record.
     advice: Vec<RecordedAdvice>,
 }
@@ -78,7 +81,10 @@ impl<'a, N: Fn() -> bool> World for Live<'a, N> {
 
     fn submit(&mut self, image: Image<'a>) -> Result<(Armed, Summary), submit::Error> {
         let armed = submit::load(&image, self.request.hotplug)?;
-        Ok((armed, image.summary()))
+        let summary = image.summary();
+        // At once: a panic from here on is recorded at the new addresses.
+        generation::keep(self.root, &summary, &self.vmcoreinfo);
+        Ok((armed, summary))
     }
 
     fn aftermath(&mut self) -> Aftermath {
@@ -94,7 +100,7 @@ impl<'a, N: Fn() -> bool> World for Live<'a, N> {
     }
 
     fn queue_reload(&mut self) -> bool {
-        (self.noted)()
+        (self.queue_reload)()
     }
 
     fn record(&mut self, (armed, summary): &(Armed, Summary), described: &Machine) -> bool {
@@ -163,7 +169,7 @@ pub(super) fn kernel_updates_image(root: &Path, wanted: bool, taken: bool) -> bo
     match CrashHotplug::read(root) {
         Ok(hotplug) if hotplug.complete() => true,
         Ok(CrashHotplug { cpu, memory }) => {
-            let told = |answer| match answer {
+            let shown = |answer| match answer {
                 Some(true) => "1",
                 Some(false) => "0",
                 None => "missing",
@@ -173,8 +179,8 @@ pub(super) fn kernel_updates_image(root: &Path, wanted: bool, taken: bool) -> bo
                  (/sys/devices/system/cpu/crash_hotplug is {}, \
                  /sys/devices/system/memory/crash_hotplug is {}): load again after CPUs or memory \
                  change",
-                told(cpu),
-                told(memory)
+                shown(cpu),
+                shown(memory)
             ));
             false
         }

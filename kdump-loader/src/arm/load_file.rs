@@ -22,6 +22,7 @@ use super::record::Record;
 use super::request_for::{base_command_line, expect_format, origin, print_advice};
 use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
 use crate::black_box;
+use crate::black_box::armed::ArmedBox;
 use crate::findings::advice;
 use crate::messages::{in_full, say, warn};
 use crate::options::Options;
@@ -100,11 +101,15 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     set_aside(root);
     file::load(files).map_err(|refusal| Error::file_refused(root, refusal, aftermath(root)))?;
     forget(root);
+    // The kernel's purgatory leaves no record.
+    if let Err(error) = ArmedBox::note_unload(root) {
+        warn(format_args!("{}", in_full(&error)));
+    }
 
     let hotplug = kernel_updates_image(root, true, true);
-    let told = cmdline::text(line.as_bytes());
+    let passed = cmdline::text(line.as_bytes());
     let written =
-        Record::by_kernel(root, told.clone(), kernel_path, initrd_path.as_deref(), hotplug);
+        Record::by_kernel(root, passed.clone(), kernel_path, initrd_path.as_deref(), hotplug);
     let made = |record: Record| record.made(origin, listing, advice).write(root);
     if let Err(error) = written.and_then(made) {
         warn(format_args!(
@@ -125,7 +130,7 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
         hotplug,
         kernel,
         initrd,
-        command_line: told,
+        command_line: passed,
         dropped,
         crash_region: crash_region.into(),
     })

@@ -33,7 +33,7 @@ pub trait World {
 
     /// Builds an image for this machine.
     fn build(&mut self, machine: &Self::Machine) -> Result<Self::Image, Self::Error>;
-    /// Says what may spoil the dump.
+    /// Warns of problems that may cost the dump.
     fn advise(&mut self, image: &Self::Image, machine: &Self::Machine);
     /// Takes the lock of arming and recording.
     fn hold_lock(&mut self) -> Result<Self::Lock, Self::Error>;
@@ -75,7 +75,7 @@ pub fn arm<W: World>(world: &mut W, machine: W::Machine) -> Result<(bool, W::Loa
             return Err(world.refused(refusal, aftermath));
         }
     };
-    // From here on, the old image is gone, whatever happens.
+    // From here on, the old image is gone.
     world.forget();
     let (loaded, described) = load_until_stable(world, loaded, described)?;
     let hotplug = world.record(&loaded, &described);

@@ -10,6 +10,7 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{Error, LIVE, print_json};
+use crate::arm::generation::next_generation;
 use crate::arm::record::{self, failure, lock};
 use crate::arm::request_for::{fresh_seed, origin, request_for};
 use crate::arm::{self, Aftermath, load, load_file};
@@ -43,7 +44,7 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
     if arguments.queue {
         match queue.note(arguments.removed) {
             Ok(()) => return Ok(()),
-            // A reload here delays udev; a lost event would spoil the dump.
+            // A reload here delays udev. A lost event would make the dump incomplete.
             Err(error) => {
                 warn(format_args!("cannot queue the event, so reloading now: {}", in_full(&error)))
             }
@@ -108,7 +109,7 @@ impl World for Live<'_> {
                 self.taken.removed.dedup();
                 fresh
             }
-            // True would make the caller try again without end.
+            // With true, the caller would try again endlessly.
             Err(error) => {
                 warn(format_args!("{}", in_full(&error)));
                 false
@@ -216,7 +217,8 @@ fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), arm::E
     // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
-    let (request, origin) = request_for(&config.options, &machine, fresh_seed())?;
+    let (request, origin) =
+        request_for(&config.options, &machine, fresh_seed(), || next_generation(root))?;
     load::arm(root, machine, &request, origin, || queue.note(None).is_ok()).map(drop)
 }
 

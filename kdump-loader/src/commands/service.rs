@@ -116,12 +116,12 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     let undiverted = if divert::is_diverted(root) { undivert(&access) } else { Ok(()) };
     let Some(done) = service::uninstall(&access)? else {
         say(format_args!("nothing is installed"));
-        let told = if live { reload_systemd_and_udev().and(stopped) } else { Ok(()) };
-        return undiverted.and(told);
+        let notified = if live { reload_systemd_and_udev().and(stopped) } else { Ok(()) };
+        return undiverted.and(notified);
     };
     print_changes(&done)?;
-    let told = if live { reload_systemd_and_udev().and(stopped) } else { Ok(()) };
-    undiverted.and(told)?;
+    let notified = if live { reload_systemd_and_udev().and(stopped) } else { Ok(()) };
+    undiverted.and(notified)?;
     if live {
         note(format_args!(
             "the armed image stays armed, and kernel.panic_on_oops keeps its value until the next \
@@ -144,20 +144,20 @@ fn print_steps(steps: &[divert::Step]) -> Result<(), Error> {
 /// systemd reloads its files.
 fn stop_without_disarming() -> Result<(), Error> {
     let drop_in = Path::new(STAYS_ARMED);
-    let directory = drop_in.parent().expect("a drop-in lies in a directory");
+    let directory = drop_in.parent().expect("a drop-in is in a directory");
     let failed = |source| Error::Output { path: drop_in.to_owned(), source };
     write::create_directory(directory, 0o755)
         .and_then(|()| write::replace(drop_in, b"[Service]\nExecStop=\n", 0o644))
         .map_err(failed)?;
-    let told = run_program("systemctl", &["daemon-reload"]);
-    if told.is_ok() {
+    let notified = run_program("systemctl", &["daemon-reload"]);
+    if notified.is_ok() {
         // Fails if a unit is unknown; then it is not running either.
         let _ = run_program("systemctl", &["--quiet", "stop", SERVICE, PATH_UNIT]);
     }
     fs::remove_file(drop_in).map_err(failed)?;
     // Fails if the administrator has another drop-in there.
     let _ = fs::remove_dir(directory);
-    told
+    notified
 }
 
 fn divert(Divert { undo, place, dry_run }: &Divert) -> Result<(), Error> {

@@ -45,9 +45,9 @@ fn load_json_has_these_keys() {
     };
     assert_eq!(
         keys(&Versioned::new(&Output { hotplug: true, image: &image })),
-        "block command_line confidential console_port crash_region dropped engine entry hotplug \
-         identity leaf_size leaf_table on_corrupt purgatory regions report reset_delay_ms segments \
-         version"
+        "black_box block command_line confidential console_port crash_region dropped engine entry \
+         hotplug identity leaf_size leaf_table on_corrupt purgatory regions report reset_delay_ms \
+         segments signals version"
     );
 }
 
@@ -133,8 +133,8 @@ fn status_answers_in_its_first_line() {
 fn reload_json_has_these_keys() {
     let output = super::reload::Output {
         armed: 1,
-        reasons: vec![Reason::CpuCame { cpu: 3 }],
-        words: vec!["CPU 3 came".into()],
+        reasons: vec![Reason::CpuAdded { cpu: 3 }],
+        words: vec!["CPU 3 was added".into()],
     };
     assert_eq!(keys(&Versioned::new(&output)), "armed reasons version words");
     assert_eq!(

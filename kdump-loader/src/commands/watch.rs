@@ -55,7 +55,7 @@ pub(super) enum Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = |answer: &Option<bool>| match answer {
+        let shown = |answer: &Option<bool>| match answer {
             Some(true) => "yes",
             Some(false) => "no",
             None => "not supported by this kernel",
@@ -68,8 +68,8 @@ impl fmt::Display for Change {
                 write!(
                     out,
                     "kernel updates when CPUs change: {}; when memory is added: {}",
-                    told(cpu),
-                    told(memory)
+                    shown(cpu),
+                    shown(memory)
                 )
             }
             Self::Lost => write!(out, "events were lost: too many at once"),

@@ -6,7 +6,7 @@
 //! - the request
 //! - the machine
 //!
-//! *On exit* one message for each problem that would spoil a dump without any other sign.
+//! *On exit* one message for each problem that would cost the dump without any other sign.
 
 mod words; // each warning as a sentence
 
@@ -144,20 +144,20 @@ impl Advice {
 /// All warnings about `image`, which was built for `request` on `machine`.
 pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Advice> {
     let mut advice = of_line(&request.command_line, machine.possible_cpus, &machine.crash_regions);
-    if let Verification::ByBlock(told) = image.verification()
-        && told.report_lacks > 0
+    if let Verification::ByBlock(block) = image.verification()
+        && block.report_lacks > 0
     {
-        advice.push(Advice::NoReport { lacks: told.report_lacks });
+        advice.push(Advice::NoReport { lacks: block.report_lacks });
     }
     if let (Console::Port(_), Some(guest)) =
         (request.console, settings::confidential(request, machine))
     {
         advice.push(Advice::NoConsole { guest });
     }
-    if let Verification::BySymbols(told) = image.verification() {
+    if let Verification::BySymbols(symbols) = image.verification() {
         advice.push(Advice::PurgatoryHangs {
-            whose: told.contract.whose,
-            silent: told.console.is_none(),
+            whose: symbols.contract.whose,
+            silent: symbols.console.is_none(),
         });
     }
     let len: u64 = machine.crash_cma.iter().flatten().map(|range| range.len()).sum();

@@ -80,10 +80,10 @@ pub(super) fn outdated(scene: &Scene<'_>, reason: &Reason) -> Finding {
         Reason::NotArmed | Reason::Forced => Code::Outdated,
         Reason::Unknown { because: Unknown::OlderRecord } => Code::OlderRecord,
         Reason::Unknown { .. } => Code::UnknownImage,
-        Reason::MemoryCame { .. } => Code::MemoryMissing,
-        Reason::MemoryLeft { .. } => Code::MemoryStale,
+        Reason::MemoryAdded { .. } => Code::MemoryMissing,
+        Reason::MemoryRemoved { .. } => Code::MemoryStale,
         Reason::BlockRemoved { .. } => Code::MemoryRemoved,
-        Reason::CpuCame { .. } => Code::CpuMissing,
+        Reason::CpuAdded { .. } => Code::CpuMissing,
         Reason::FileChanged { .. } => Code::FileChanged,
         Reason::OptionChanged { .. } | Reason::CallChanged => Code::ConfigChanged,
     };
@@ -121,9 +121,8 @@ fn unchanged(record: &Record, program: &Path) -> Origin {
     Origin { files: files.collect(), ..origin }
 }
 
-/// Checks that the kernel's next update fits: one program header for each present CPU and each
-/// memory range. Whether the kernel's rewrite of the elfcorehdr fits. It writes a note for every
-/// possible CPU, not for every present one (crash_prepare_elf64_headers, kernel/crash_core.c).
+/// Checks that the kernel's next update of the elfcorehdr fits: one program header for each memory
+/// range and each possible CPU, present or not (`crash_prepare_elf64_headers`, kernel/crash_core.c).
 fn header_full(scene: &Scene<'_>, image: &Summary, present: &Present) -> Option<Finding> {
     let segment = image.segments.iter().find(|segment| segment.name == "elfcorehdr")?;
     let fit = elfcorehdr::capacity(segment.len);

@@ -35,12 +35,14 @@ pub enum Reason {
         because: Unknown,
     },
     /// Memory was added, and would not be dumped.
-    MemoryCame {
+    #[serde(rename = "memory_came")]
+    MemoryAdded {
         /// Its addresses.
         range: SpanSummary,
     },
     /// Memory was removed, and the capture kernel would look for it.
-    MemoryLeft {
+    #[serde(rename = "memory_left")]
+    MemoryRemoved {
         /// Its addresses.
         range: SpanSummary,
     },
@@ -50,7 +52,8 @@ pub enum Reason {
         block: u64,
     },
     /// A CPU was added, and its registers would not be dumped.
-    CpuCame {
+    #[serde(rename = "cpu_came")]
+    CpuAdded {
         /// Its number.
         cpu: u32,
     },
@@ -107,14 +110,14 @@ impl fmt::Display for Reason {
         match self {
             Self::NotArmed => write!(out, "nothing is armed"),
             Self::Unknown { because } => write!(out, "the armed image is unknown: {because}"),
-            Self::MemoryCame { range } => {
+            Self::MemoryAdded { range } => {
                 write!(out, "memory {range} was added and is not in the list of memory to dump")
             }
-            Self::MemoryLeft { range } => {
+            Self::MemoryRemoved { range } => {
                 write!(out, "memory {range} was removed and is still in the list of memory to dump")
             }
             Self::BlockRemoved { block } => write!(out, "memory block {block} was removed"),
-            Self::CpuCame { cpu } => {
+            Self::CpuAdded { cpu } => {
                 write!(out, "CPU {cpu} was added, and the dump would lack its registers")
             }
             Self::FileChanged { what, .. } if what == PROGRAM => {
@@ -177,17 +180,17 @@ impl Armed {
         let follows = |answer: Option<bool>| self.listing.is_none() && answer == Some(true);
         let (memory, cpu) = (follows(self.hotplug.memory), follows(self.hotplug.cpu));
         let span = |range: &PhysRange| SpanSummary::from(*range);
-        let left = difference.memory_left.iter().map(span);
-        reasons.extend(left.map(|range| Reason::MemoryLeft { range }));
+        let removed_ranges = difference.memory_removed.iter().map(span);
+        reasons.extend(removed_ranges.map(|range| Reason::MemoryRemoved { range }));
         if self.listing.is_none() {
             reasons.extend(removed.iter().map(|&block| Reason::BlockRemoved { block }));
         }
         if !memory {
-            let came = difference.memory_came.iter().map(span);
-            reasons.extend(came.map(|range| Reason::MemoryCame { range }));
+            let added = difference.memory_added.iter().map(span);
+            reasons.extend(added.map(|range| Reason::MemoryAdded { range }));
         }
         if !cpu {
-            reasons.extend(difference.cpus_came.iter().map(|&cpu| Reason::CpuCame { cpu }));
+            reasons.extend(difference.cpus_added.iter().map(|&cpu| Reason::CpuAdded { cpu }));
         }
         reasons
     }

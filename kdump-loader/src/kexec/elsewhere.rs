@@ -24,7 +24,7 @@ const EXECUTABLE: u32 = 0o111;
 #[derive(Debug)]
 pub struct Called {
     /// `argv[0]`.
-    pub as_what: OsString,
+    pub called_as: OsString,
     /// PATH.
     pub path: OsString,
     /// A path to this program's file.
@@ -35,7 +35,7 @@ impl Called {
     /// The call of the running process.
     pub fn now(ourselves: &str) -> Self {
         Self {
-            as_what: env::args_os().next().unwrap_or_default(),
+            called_as: env::args_os().next().unwrap_or_default(),
             path: env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()),
             ourselves: ourselves.into(),
         }
@@ -45,7 +45,7 @@ impl Called {
     /// the first kexec in PATH that is not this program.
     pub fn find(&self) -> Option<PathBuf> {
         let ours = fs::metadata(&self.ourselves).ok()?;
-        let name = Path::new(&self.as_what);
+        let name = Path::new(&self.called_as);
         let beside_name =
             name.parent().filter(|directory| directory.is_absolute()).map(Path::to_owned);
         let beside_us = self
@@ -114,11 +114,11 @@ mod tests {
             symlink(self.at("local/kdump-loader"), self.at(path)).unwrap();
         }
 
-        fn find(&self, as_what: &str) -> Option<PathBuf> {
+        fn find(&self, called_as: &str) -> Option<PathBuf> {
             let path = env::join_paths([self.at("usr"), self.at("local")]).unwrap();
-            let as_what =
-                if as_what.contains('/') { self.at(as_what).into() } else { as_what.into() };
-            Called { as_what, path, ourselves: self.at("local/kdump-loader") }.find()
+            let called_as =
+                if called_as.contains('/') { self.at(called_as).into() } else { called_as.into() };
+            Called { called_as, path, ourselves: self.at("local/kdump-loader") }.find()
         }
     }
 
@@ -155,7 +155,7 @@ mod tests {
     fn working_directory_in_path_is_not_searched() {
         let tree = Tree::new();
         let called = Called {
-            as_what: "kexec".into(),
+            called_as: "kexec".into(),
             path: ":.:usr".into(),
             ourselves: tree.at("local/kdump-loader"),
         };

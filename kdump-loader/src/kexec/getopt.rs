@@ -38,12 +38,12 @@ pub enum Error {
     #[error("unknown option {0}; see --help")]
     Unknown(String),
     /// The abbreviation matches several options.
-    #[error("{typed} is ambiguous; it could be {}", could_be.join(" or "))]
+    #[error("{typed} is ambiguous; it could be {}", candidates.join(" or "))]
     Ambiguous {
         /// The argument.
         typed: String,
         /// The options that it matches.
-        could_be: Vec<String>,
+        candidates: Vec<String>,
     },
     /// Its value is missing.
     #[error("{option} needs a value: {option}={value}")]
@@ -103,7 +103,7 @@ fn long(typed: &str) -> Result<&'static Opt, Error> {
         [only] => Ok(only),
         several => Err(Error::Ambiguous {
             typed: format!("--{typed}"),
-            could_be: several.iter().map(|opt| format!("--{}", opt.long)).collect(),
+            candidates: several.iter().map(|opt| format!("--{}", opt.long)).collect(),
         }),
     }
 }
@@ -186,10 +186,10 @@ mod tests {
         assert_reads(&["--load"], &["load"], &[]);
         assert_reads(&["--kexec-syscall"], &["kexec-syscall"], &[]);
         assert_reads(&["--serial", "ttyS0"], &["serial=ttyS0"], &[]);
-        let Err(Error::Ambiguous { could_be, .. }) = read(&["--load-p"]) else {
+        let Err(Error::Ambiguous { candidates, .. }) = read(&["--load-p"]) else {
             panic!("-panic or -preserve-context")
         };
-        assert_eq!(could_be, ["--load-panic", "--load-preserve-context"]);
+        assert_eq!(candidates, ["--load-panic", "--load-preserve-context"]);
         assert!(matches!(read(&["--reuse"]), Err(Error::Ambiguous { .. })));
     }
 

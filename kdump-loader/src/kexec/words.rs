@@ -8,10 +8,15 @@ use super::{ELSEWHERE, NAME, PEER};
 
 /// What `--help` prints.
 pub fn help() -> String {
-    let mut text = format!(
-        "Usage: {NAME} -p [OPTION]... FILE    arm the capture kernel FILE\n       {NAME} -p \
-         -u                  disarm it\n       {NAME} -S                     exit status 1 if one \
-         is armed, 0 if not\n\nkdump-loader handles the options of {PEER} for capture kernels. \
+    let mut text = format!("Usage: {NAME} -p [OPTION]... FILE    arm the capture kernel FILE\n");
+    for (call, effect) in
+        [("-p -u", "disarm it"), ("-S", "exit status 1 if one is armed, 0 if not")]
+    {
+        let _ = writeln!(text, "       {NAME} {call:23}{effect}");
+    }
+    let _ = write!(
+        text,
+        "\nkdump-loader handles the options of {PEER} for capture kernels. \
          Calls for reboots go to another kexec:\n\
          {ELSEWHERE}=FILE, kexec.distrib, or the next kexec in PATH.\n\n"
     );

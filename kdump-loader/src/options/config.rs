@@ -35,7 +35,7 @@ const OSRELEASE: &str = "proc/sys/kernel/osrelease";
 pub const KEYS: [&str; keys::NAMES.len()] = keys::NAMES;
 
 /// Keys that do not apply to images that the kernel builds, as with `load --file`.
-pub const NOT_FOR_FILE: [&str; 9] = [
+pub const NOT_FOR_FILE: [&str; 11] = [
     "noefi",
     "on_corrupt",
     "reset_delay",
@@ -44,6 +44,8 @@ pub const NOT_FOR_FILE: [&str; 9] = [
     "no_hotplug",
     "engine",
     "leaf_size",
+    "black_box",
+    "signal",
     "purgatory",
 ];
 
@@ -300,10 +302,19 @@ impl Entry {
     }
 }
 
+/// Names of Rust's types in messages of the parser, and the words for users.
+const TYPES: [(&str, &str); 2] =
+    [("expected i64", "expected an integer"), ("expected path string", "expected a string")];
+
 /// The value as a `T`, or what is wrong with it, to follow "the value is".
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     value.try_into().map_err(|error: toml::de::Error| match error.message() {
-        message if message.starts_with("invalid type") => format!("of an {message}"),
+        message if message.starts_with("invalid type") => {
+            let message = TYPES
+                .iter()
+                .fold(message.to_owned(), |message, (ours, users)| message.replace(ours, users));
+            format!("of an {message}")
+        }
         message => message.to_owned(),
     })
 }

@@ -37,11 +37,18 @@ macro_rules! wire {
     };
 }
 
-// Absent options are skipped before they are written, so `unwrap_or_default` is for the types only.
+// Absent options are never written, so `unwrap_or_default` only satisfies the types.
 wire!(console: loader::request::Console, String,
     crate::options::words::console, |&console| crate::options::words::console_word(console));
 wire!(confidential: loader::request::Confidential, String,
-    crate::options::words::confidential, |&choice| crate::options::words::confidential_word(choice).into());
+    crate::options::words::confidential,
+    |&choice| crate::options::words::confidential_word(choice).into());
+wire!(black_box: crate::options::BlackBoxChoice, String,
+    crate::options::words::black_box,
+    |&choice| crate::options::words::black_box_word(choice).into());
+wire!(signal: loader::request::SignalChoice, String,
+    crate::options::words::signal,
+    |&choice| crate::options::words::signal_word(choice).into());
 wire!(engine: loader::request::EngineChoice, String,
     crate::options::words::engine, |&engine| crate::options::words::engine_word(engine).into());
 wire!(on_corrupt: Option<handoff::OnCorrupt>, String,

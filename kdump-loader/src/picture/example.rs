@@ -1,11 +1,11 @@
-//! For tests: an image like one of a real machine, and any image that there could be.
+//! For tests: an image like that of a real machine, and arbitrary images.
 
 use loader::image::{BlockSummary, OURS, RegionSummary, SegmentSummary, SpanSummary, Summary};
 use proptest::prelude::*;
 
 const REGION: SpanSummary = SpanSummary { start: 0x2e00_0000, len: 256 << 20 };
 
-/// A segment, and the region in it where there is one.
+/// A segment, and the region in it.
 fn segment(name: &str, start: u64, len: u64, file_len: u64) -> (SegmentSummary, RegionSummary) {
     let name = name.to_owned();
     let region =
@@ -45,7 +45,7 @@ pub(super) fn summary() -> Summary {
     }
 }
 
-/// The same around another's purgatory, to which the elfcorehdr is like any other segment.
+/// The same around a foreign purgatory, which verifies the elfcorehdr like any other segment.
 pub(super) fn foreign() -> Summary {
     let whole = |segment: &SegmentSummary| RegionSummary {
         name: segment.name.clone(),

@@ -69,7 +69,7 @@ pub(super) fn install_in(
         .into_iter()
         .filter_map(|item| plan(tree, &ledger, item).transpose())
         .collect::<Result<_, _>>()?;
-    let done = steps.iter().map(|step| step.told(tree)).collect();
+    let done = steps.iter().map(|step| step.done(tree)).collect();
     if !dry_run && !steps.is_empty() {
         Undoing::new(tree).all(ledger, &steps)?;
     }
@@ -111,7 +111,7 @@ fn plan(tree: &Tree, ledger: &Ledger, item: Item) -> Result<Option<Step>, Error>
 }
 
 impl Step {
-    fn told(&self, tree: &Tree) -> Done {
+    fn done(&self, tree: &Tree) -> Done {
         let path = tree.path(&self.item.path);
         match (&self.before, &self.item.content) {
             (Found::Absent, Content::File { .. }) => Done::Wrote(path),
@@ -249,7 +249,7 @@ fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Er
     for entry @ Entry { path, kept, .. } in files.into_iter().rev() {
         let (found, before) = (tree.look(path)?, tree.kept(path)?);
         let as_made = entry.made_this(&found);
-        let told = tree.path(path);
+        let whole = tree.path(path);
         if !dry_run {
             tree.remove_unfinished(path)?;
         }
@@ -260,16 +260,16 @@ fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Er
                 if !dry_run {
                     tree.restore(path)?;
                 }
-                done.push(Done::Restored(told));
+                done.push(Done::Restored(whole));
             }
             (false, _) if as_made => {
                 if !dry_run {
                     tree.remove(path)?;
                 }
-                done.push(Done::Removed(told));
+                done.push(Done::Removed(whole));
             }
             (false, _) if found == Found::Absent => {}
-            _ => done.push(Done::Left(told)),
+            _ => done.push(Done::Left(whole)),
         }
     }
     if !dry_run {

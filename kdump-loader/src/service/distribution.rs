@@ -189,7 +189,7 @@ mod tests {
             let kernel = if suse { "/var/lib/kdump/kernel" } else { "/boot/vmlinuz-6.12.0" };
             assert_eq!(config.options.kernel, Path::new(kernel));
         }
-        // The disabled keys are valid, too.
+        // The disabled keys are also valid.
         let every_key: String = CONFIGURATION_TEXT
             .lines()
             .filter_map(|line| line.strip_prefix('#').filter(|key| !key.starts_with(' ')))

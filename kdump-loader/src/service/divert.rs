@@ -249,7 +249,7 @@ impl Machine {
             let is = |known: &Diversion| {
                 line == format!("local diversion of {0} to {0}{1}", known.place, known.suffix)
             };
-            ours().find(is).ok_or_else(|| Error::Diverted { told: line.to_owned() })
+            ours().find(is).ok_or_else(|| Error::Diverted { line: line.to_owned() })
         };
         text.lines().filter(|line| !line.is_empty()).map(parse).collect()
     }
@@ -265,11 +265,11 @@ impl Machine {
         let aside = format!("{place}{suffix}");
         // dpkg's own renaming would leave a moment without kexec.
         let arguments = ["--local", "--no-rename", "--divert", &aside, what, place];
-        let (ok, told) = self.run("dpkg-divert", &arguments)?;
+        let (ok, output) = self.run("dpkg-divert", &arguments)?;
         if ok {
             Ok(())
         } else {
-            Err(Error::Dpkg { command: format!("dpkg-divert {}", arguments.join(" ")), told })
+            Err(Error::Dpkg { command: format!("dpkg-divert {}", arguments.join(" ")), output })
         }
     }
 
@@ -283,8 +283,8 @@ impl Machine {
             ErrorKind::NotFound => Error::NoDpkg { program },
             _ => Error::Io { action: "run", path: program.into(), source },
         })?;
-        let told = [output.stdout, output.stderr].concat();
-        Ok((output.status.success(), String::from_utf8_lossy(&told).trim().to_owned()))
+        let text = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8_lossy(&text).trim().to_owned()))
     }
 }
 

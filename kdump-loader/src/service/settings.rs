@@ -41,7 +41,7 @@ pub struct Fate {
 impl Settings {
     /// The same if a config already exists: it stays unchanged, and only kernel settings are taken
     /// over.
-    pub fn beside_a_configuration(mut self) -> Self {
+    pub fn with_existing_config(mut self) -> Self {
         self.keys.clear();
         for Fate { became, .. } in &mut self.fates {
             if let Ok(into) = *became

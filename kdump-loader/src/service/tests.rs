@@ -1,7 +1,7 @@
 //! Whole machines before, during and after an installation.
 
-mod root; // their file system
-mod distributions; // and what they bring along
+mod root; // their file systems
+mod distributions; // and their settings
 mod held_back; // services and rules of others
 mod killed; // at every step
 mod properties; // arbitrary machines

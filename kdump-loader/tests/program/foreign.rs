@@ -8,7 +8,7 @@ use crate::fixture::{Fixture, NONE, Run, assert_says, program, run};
 
 /// The smallest purgatory of this contract.
 fn smallest(contract: &'static Contract) -> Object {
-    object().told(contract.written.iter().map(|written| (written.symbol, written.len)))
+    object().with_written(contract.written.iter().map(|written| (written.symbol, written.len)))
 }
 
 /// A working fixture with such a purgatory.
@@ -86,7 +86,7 @@ fn unsupported_options_are_rejected_by_name() {
     for contract in [&LINUX, &KEXEC_TOOLS] {
         let fixture = fixture(contract);
         let options = "--on-corrupt reset,--on-corrupt boot,--reset-delay 10,--engine \
-                       soft,--engine sha-ni,--leaf-size 256K";
+                       soft,--engine sha-ni,--leaf-size 256K,--signal ipmi";
         for option in options.split(',') {
             let arguments: Vec<_> = option.split(' ').collect();
             let message = fixture.refusal(&arguments);
@@ -106,7 +106,7 @@ fn object_that_is_not_a_purgatory_is_rejected_with_what_it_lacks() {
     let tables = ["purgatory.elf", "purgatory_sha_regions", "sha256_regions"];
     assert_says(&fixture.refusal(NONE), &tables);
 
-    let both = smallest(&LINUX).told([("sha256_regions", 256)]);
+    let both = smallest(&LINUX).with_written([("sha256_regions", 256)]);
     fixture.write("purgatory.elf", &both.bytes());
     assert_says(&fixture.refusal(NONE), &tables);
 

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn process_without_cap_sys_boot_is_told_to_run_as_root() {
+    fn remedy_without_cap_sys_boot_is_root() {
         let error = privileged(status("0000000000000000").path()).unwrap_err().to_string();
         assert!(error.contains("run as root") && error.contains("user 1001"), "{error}");
         assert!(privileged(status(ALL).path()).is_ok());
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn root_without_the_capability_is_told_where_to_get_it() {
+    fn remedy_for_root_without_the_capability_is_outside_of_its_sandbox() {
         let refusal = |effective, bounding, user, more: &[(&str, &str)]| {
             privileged(process(effective, bounding, user, more).path()).unwrap_err().to_string()
         };

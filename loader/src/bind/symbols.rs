@@ -6,7 +6,7 @@ use digest::Engine;
 use super::{Bind, Bound};
 use crate::image::{BySymbols, Verification};
 use crate::phys::PhysRange;
-use crate::purgatory::foreign::{self, Told};
+use crate::purgatory::foreign::{self, SymbolValues};
 use crate::purgatory::{Error, Foreign};
 use crate::seal::Sealed;
 
@@ -29,7 +29,7 @@ fn bind(sealed: &Sealed<'_, Foreign>) -> Result<Bound, foreign::Error> {
     let console = described.settings().console;
     let bytes = purgatory.bind(
         at,
-        &Told {
+        &SymbolValues {
             regions: &regions,
             digest: sealed.seals().value(),
             kernel_entry: placed.kernel.start() + described.kernel().entry_offset,

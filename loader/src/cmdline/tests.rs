@@ -1,4 +1,4 @@
-//! What is appended and refused.
+//! Parameters that are appended, and lines that are refused.
 
 use proptest::prelude::*;
 

@@ -1,14 +1,16 @@
-//! `[6b]` The boot parameters: the page in which a boot loader tells a kernel where everything is,
-//! and the setup_data after it.
+//! `[6b]` The boot parameters: the page with the places of everything that a boot loader passes to a
+//! kernel, and the setup_data after it.
 //!
 //! *On entry* every other segment has its place. *On exit* one segment:
 //!
 //! ```text
 //! ┌────────────────────┬──────────┬──────────┬────────────────────┬─────┐
-//! │ struct boot_params │ RNG_SEED │ E820_EXT │ EFI runtime map    │ EFI │  setup_data: EFI → E820_EXT → RNG_SEED,
-//! │ 4096 bytes         │ 32 bytes │          │ 40 bytes a range   │     │  each only if there is something in it
+//! │ struct boot_params │ RNG_SEED │ E820_EXT │ EFI runtime map    │ EFI │
+//! │ 4096 bytes         │ 32 bytes │          │ 40 bytes a range   │     │
 //! └────────────────────┴──────────┴──────────┴────────────────────┴─────┘
 //! ```
+//!
+//! The list of setup_data is EFI → E820_EXT → RNG_SEED. Each is there only if it has content.
 //!
 //! All other fields stay zero, as boot.rst requires. If the page were a copy of the file, its
 //! `sentinel` would be 0xff, and the kernel would clear half of it (`sanitize_boot_params`,

@@ -40,11 +40,11 @@ pub struct Listing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     /// Memory that was added, and would be missing from a dump.
-    pub memory_came: Vec<PhysRange>,
+    pub memory_added: Vec<PhysRange>,
     /// Memory that was removed, and that the dump would claim to have.
-    pub memory_left: Vec<PhysRange>,
+    pub memory_removed: Vec<PhysRange>,
     /// CPUs that were added, whose registers would be missing.
-    pub cpus_came: Vec<u32>,
+    pub cpus_added: Vec<u32>,
 }
 
 impl Listing {
@@ -111,9 +111,9 @@ impl Listing {
         let listed: Vec<PhysRange> = self.memory.iter().filter_map(span).collect();
         let unlisted = |notes: &&CrashNotes| !self.notes.contains(&notes.range.start());
         Difference {
-            memory_came: subtract(&present.memory, &listed),
-            memory_left: subtract(&listed, &present.memory),
-            cpus_came: present.cpus.iter().filter(unlisted).map(|notes| notes.cpu).collect(),
+            memory_added: subtract(&present.memory, &listed),
+            memory_removed: subtract(&listed, &present.memory),
+            cpus_added: present.cpus.iter().filter(unlisted).map(|notes| notes.cpu).collect(),
         }
     }
 }
@@ -180,9 +180,9 @@ mod tests {
         present.cpus.push(CrashNotes { cpu: 7, range: range(0x2ee1_d5c0, 0x2ee1_d730) });
         present.cpus.remove(0);
         let difference = Difference {
-            memory_came: vec![range(0x2_0000_0000, 0x2_4000_0000)],
-            memory_left: vec![gone],
-            cpus_came: vec![7],
+            memory_added: vec![range(0x2_0000_0000, 0x2_4000_0000)],
+            memory_removed: vec![gone],
+            cpus_added: vec![7],
         };
         assert_eq!(listing.difference(&present), difference, "CPU 0, which left, is none");
     }

@@ -4,7 +4,7 @@
 //! * bytes that the file held during the whole reading;
 //! * the identity of exactly that file.
 //!
-//! It fails if the path leads to something else than a file, if the file exceeds a limit, or if the
+//! It fails if the path is not a file's, if the file exceeds a limit, or if the
 //! file keeps changing.
 
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -159,7 +159,7 @@ impl Opened {
         self.len == 0
     }
 
-    /// Whether it is a regular file. kexec_file_load(2) reads no other kind.
+    /// Whether it is a regular file. kexec_file_load(2) reads nothing else.
     pub fn is_regular(&self) -> bool {
         self.regular
     }

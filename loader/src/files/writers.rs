@@ -82,7 +82,7 @@ mod tests {
         let path = dir.path().join("file");
         let writer = File::create(&path).unwrap();
         let reader = File::open(&path).unwrap();
-        // A file system without leases, or on another machine, says neither.
+        // A file system without leases, or on another machine, cannot tell.
         if any(&reader).is_none() {
             return;
         }

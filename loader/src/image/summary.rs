@@ -88,7 +88,7 @@ pub struct Summary {
 pub struct GuestSummary {
     /// `sev_es`, `sev_snp` or `tdx_guest`; `confidential` if only the request says so.
     pub kind: String,
-    /// The file, CPUID leaf or option that shows it.
+    /// The file or CPUID leaf that shows it, or `the request`.
     pub evidence: String,
 }
 

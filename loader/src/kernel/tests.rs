@@ -1,4 +1,4 @@
-//! Files that are no kernel, by what they are.
+//! Files that are not kernels, each by its format.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn message(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn file_of_another_format_is_told_by_name() {
+fn file_of_another_format_is_named() {
     let mut efi = vec![0; 0x400];
     efi[..2].copy_from_slice(b"MZ");
     efi[0x3c] = 0x80;

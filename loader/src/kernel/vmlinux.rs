@@ -1,7 +1,7 @@
 //! `[2c]` vmlinux: the kernel as it was linked, an ELF file without the code that unpacks and moves
 //! it.
 //!
-//! On x86-64 it can run at another physical address than the one it was linked for. `startup_64`
+//! On x86-64 it can run at a physical address for which it was not linked. `startup_64`
 //! determines its address and adapts its page tables (`__startup_64`,
 //! arch/x86/boot/startup/map_kernel.c; before 6.16 arch/x86/kernel/head64.c). It requires an
 //! alignment of 2 MiB, and boot parameters at RSI. A vmlinux has no setup header, so one is made
@@ -60,8 +60,7 @@ fn headers(
     Some((header, loads.collect()))
 }
 
-/// All of the file must be read, because the section headers that show whether it has code come
-/// last.
+/// The whole file must be read: the section headers, which show whether it has code, are at its end.
 fn measure(head: &[u8]) -> Option<Measure> {
     let (_, mut loads) = headers(head)?;
     loads.sort_unstable_by_key(|load| load.p_paddr(LittleEndian));

@@ -1,4 +1,4 @@
-//! Why a machine could not be read, or its snapshot not be written.
+//! Why a machine could not be read, or its snapshot could not be written.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::no_reservation::Cause;
 use super::open::Refusal;
 
-/// Why a machine could not be read, or its snapshot not be written.
+/// Why a machine could not be read, or its snapshot could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A required file is missing.

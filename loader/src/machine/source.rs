@@ -43,7 +43,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Whether there is one file for each of several numbered things.
+    /// Whether there are several files, each with a number.
     pub fn is_numbered(&self) -> bool {
         self.paths[0].contains("{}")
     }

@@ -1,4 +1,4 @@
-//! What is read of the example, and of machines like it.
+//! Facts about the example, and about machines like it.
 
 mod live;
 mod refusals;

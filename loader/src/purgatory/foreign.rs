@@ -31,9 +31,9 @@ pub struct Foreign {
     program: Relocatable,
 }
 
-/// The values for its symbols.
+/// The values that the loader writes into its symbols.
 #[derive(Clone, Debug)]
-pub struct Told<'a> {
+pub struct SymbolValues<'a> {
     /// The regions that it digests, in this order, including the zeroes after each file.
     pub regions: &'a [PhysRange],
     /// SHA-256 of all regions, concatenated.
@@ -79,11 +79,11 @@ impl Foreign {
     }
 
     /// Its bytes for the physical address `address`: relocated, with its symbols written.
-    pub fn bind(&self, address: u64, told: &Told<'_>) -> Result<Vec<u8>, Error> {
-        if told.regions.len() > REGIONS {
+    pub fn bind(&self, address: u64, values: &SymbolValues<'_>) -> Result<Vec<u8>, Error> {
+        if values.regions.len() > REGIONS {
             return Err(Error::TooManyRegions {
                 path: self.program.path().to_owned(),
-                found: told.regions.len(),
+                found: values.regions.len(),
             });
         }
         let mut bound = self.program.bind(address)?;
@@ -93,15 +93,15 @@ impl Foreign {
                     let registers = self.registers(
                         bound.get(written.symbol)?,
                         bound.address_of(STACK_END)?,
-                        told,
+                        values,
                     );
                     registers.into_iter().flat_map(u64::to_le_bytes).collect()
                 }
-                Value::Regions => table(told.regions),
-                Value::Digest => told.digest.to_vec(),
-                Value::CommandLineEnd => told.command_line_end.to_le_bytes().to_vec(),
-                Value::Console => vec![told.console.is_some().into()],
-                Value::Port => told.console.unwrap_or_default().to_le_bytes().to_vec(),
+                Value::Regions => table(values.regions),
+                Value::Digest => values.digest.to_vec(),
+                Value::CommandLineEnd => values.command_line_end.to_le_bytes().to_vec(),
+                Value::Console => vec![values.console.is_some().into()],
+                Value::Port => values.console.unwrap_or_default().to_le_bytes().to_vec(),
                 Value::Yes => vec![1],
                 Value::Nothing => vec![0; written.len as usize],
             };
@@ -114,14 +114,19 @@ impl Foreign {
     /// and RBX are set as both loaders set them; the rest stays as built (`bzImage64_load`,
     /// arch/x86/kernel/kexec-bzimage64.c; `do_bzImage64_load`, kexec/arch/x86_64/kexec-bzImage64.c
     /// of kexec-tools).
-    fn registers(&self, built: &[u8], stack_end: u64, told: &Told<'_>) -> [u64; ENTRY_REGISTERS] {
+    fn registers(
+        &self,
+        built: &[u8],
+        stack_end: u64,
+        values: &SymbolValues<'_>,
+    ) -> [u64; ENTRY_REGISTERS] {
         let (words, _) = built.as_chunks();
         let mut registers = [0; ENTRY_REGISTERS];
         for ((register, name), word) in registers.iter_mut().zip(self.contract.registers).zip(words)
         {
             *register = match name {
-                "rip" => told.kernel_entry,
-                "rsi" => told.boot_params,
+                "rip" => values.kernel_entry,
+                "rsi" => values.boot_params,
                 "rsp" => stack_end,
                 "rbx" => 0,
                 _ => u64::from_le_bytes(*word),

@@ -32,7 +32,7 @@ pub fn parse(file: &InputFile) -> Result<Program, Error> {
         ("type", header.e_type(endian).0, elf::ET_DYN.0),
     ] {
         if found != expected {
-            return Err(Error::Foreign {
+            return Err(Error::ElfHeader {
                 path: path(),
                 field,
                 found: found.into(),

@@ -206,7 +206,7 @@ fn parse(file: &InputFile) -> Result<Relocatable, Defect> {
         ("type", header.e_type(endian).0, elf::ET_REL.0),
     ] {
         if found != expected {
-            return Err(Defect::Foreign { field, found, expected });
+            return Err(Defect::ElfHeader { field, found, expected });
         }
     }
     let sections =
@@ -214,9 +214,10 @@ fn parse(file: &InputFile) -> Result<Relocatable, Defect> {
     let table =
         sections.symbols(endian, data, elf::SHT_SYMTAB).map_err(Defect::damaged("symbol table"))?;
 
-    let layout = Layout::new(endian, data, &sections)?; // where does each section go
-    let symbols = symbols::global(endian, &table, &layout)?; // where is each symbol
-    let relocations = relocation::all(endian, data, &sections, &table, &layout)?; // what needs the address
+    let layout = Layout::new(endian, data, &sections)?; // the place of each section
+    let symbols = symbols::global(endian, &table, &layout)?; // the place of each symbol
+    // The bytes that depend on the address.
+    let relocations = relocation::all(endian, data, &sections, &table, &layout)?;
     let entry = entry(&symbols)?;
     let Layout { image, len, alignment, .. } = layout;
     Ok(Relocatable { path: file.path.clone(), image, len, alignment, entry, symbols, relocations })

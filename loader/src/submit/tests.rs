@@ -1,4 +1,4 @@
-//! What is asked of a kernel that is busy, old or unwilling.
+//! The calls to a kernel that is busy, old or unwilling.
 
 use super::retry::script::script;
 use super::*;

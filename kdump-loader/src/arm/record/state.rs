@@ -1,7 +1,7 @@
 //! Opens, creates and replaces state files below /run/kdump-loader.
 //!
 //! *On entry* a path below a state directory. *On exit* a file or directory that only its owner can
-//! write, whatever the umask.
+//! write, under any umask.
 //!
 //! - A state directory that is a link, or has another owner than /run, is rejected.
 //! - A state directory that others can write gets its mode back. (An earlier release created it so
@@ -33,9 +33,9 @@ pub fn directory(path: &Path) -> Result<(), Error> {
     let owner_above =
         path.parent().and_then(|above| fs::metadata(above).ok()).map(|above| above.uid());
     write::create_directory(path, DIRECTORY).map_err(|error| {
-        let told = "it is a link or a file, not a directory; remove it and try again";
+        let reason = "it is a link or a file, not a directory; remove it and try again";
         let error = if error.kind() == ErrorKind::NotADirectory {
-            io::Error::new(ErrorKind::NotADirectory, told)
+            io::Error::new(ErrorKind::NotADirectory, reason)
         } else {
             error
         };
@@ -43,8 +43,8 @@ pub fn directory(path: &Path) -> Result<(), Error> {
     })?;
     let found = fs::symlink_metadata(path).map_err(failed("access", path))?;
     if owner_above.is_some_and(|owner| owner != found.uid()) {
-        let told = format!("it belongs to user {}; remove it and try again", found.uid());
-        return Err(failed("use", path)(io::Error::new(ErrorKind::PermissionDenied, told)));
+        let reason = format!("it belongs to user {}; remove it and try again", found.uid());
+        return Err(failed("use", path)(io::Error::new(ErrorKind::PermissionDenied, reason)));
     }
     if found.mode() & OTHERS_WRITE != 0 {
         fs::set_permissions(path, Permissions::from_mode(DIRECTORY))
@@ -113,7 +113,7 @@ pub fn entries(path: &Path) -> Vec<PathBuf> {
 
 /// Checks that a file is regular and has the owner of its directory.
 fn expect_ours(file: &File, path: &Path) -> io::Result<()> {
-    let refused = |told: String| Err(io::Error::new(ErrorKind::PermissionDenied, told));
+    let refused = |reason: String| Err(io::Error::new(ErrorKind::PermissionDenied, reason));
     let found = file.metadata()?;
     if !found.is_file() {
         return refused("it is not a regular file; remove it and try again".into());
@@ -184,8 +184,8 @@ mod tests {
             return;
         }
         chown(&file, Some(12345), None).unwrap();
-        let told = super::directory(&directory).unwrap_err();
-        let why = std::error::Error::source(&told).unwrap().to_string();
+        let reason = super::directory(&directory).unwrap_err();
+        let why = std::error::Error::source(&reason).unwrap().to_string();
         assert!(why.contains("user 12345"), "{why}");
         assert!(create(&file).is_err() && read(&file).is_err());
     }

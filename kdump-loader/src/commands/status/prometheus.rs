@@ -129,7 +129,7 @@ mod tests {
     use crate::commands::tests::report;
     use crate::findings::{Code, Finding};
 
-    /// Reads the format by its rules and nothing else: the samples, by metric and labels.
+    /// Parses the format strictly: the samples, by metric and labels.
     fn parse(text: &str) -> BTreeMap<String, f64> {
         let is_name = |name: &str| {
             let mut bytes = name.bytes();
@@ -155,7 +155,7 @@ mod tests {
                 let (key, value) = line.rsplit_once(' ').unwrap();
                 let (name, labels) =
                     key.split_once('{').map_or((key, None), |(name, labels)| (name, Some(labels)));
-                assert_eq!(name, current, "samples of a metric stand together");
+                assert_eq!(name, current, "the samples of a metric are together");
                 for label in labels
                     .into_iter()
                     .flat_map(|labels| labels.strip_suffix('}').unwrap().split(','))
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_in_prometheus_format_and_says_what_status_says() {
+    fn text_is_in_prometheus_format_and_agrees_with_status() {
         let samples = parse(&text(&found(&[Code::CpuMissing, Code::CpuMissing, Code::NoConsole])));
         assert_eq!(samples["kdump_loader_dump_expected"], 1.0);
         assert_eq!(samples["kdump_loader_answer{answer=\"yes_but\"}"], 1.0);
@@ -237,7 +237,7 @@ mod tests {
         write(&path, &report()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), text(&report()));
         assert_eq!(mode(), 0o640, "an existing file keeps its permissions");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
         let nowhere = directory.path().join("nowhere/kdump.prom");
         assert!(write(&nowhere, &report()).unwrap_err().to_string().contains("nowhere/kdump.prom"));
     }

@@ -1,4 +1,4 @@
-//! Which images cause which warnings.
+//! Images, and the warnings that they cause.
 
 use loader::machine::example::machine;
 use loader::phys::PhysRange;
@@ -46,7 +46,7 @@ fn image_that_leaves_little_memory_causes_a_warning() {
 }
 
 /// Microcode, followed by an archive with a compressed module.
-fn hardly_compressed(len: u32) -> Vec<u8> {
+fn of_compressed_files(len: u32) -> Vec<u8> {
     use std::io::Write;
     let mut bytes = Vec::new();
     for (name, len) in [
@@ -65,7 +65,7 @@ fn hardly_compressed(len: u32) -> Vec<u8> {
 fn room_for_an_initrd_of_compressed_files_is_not_overestimated() {
     let (mut request, mut machine) = quiet();
     let len = 4 << 20;
-    let initrd = hardly_compressed(len);
+    let initrd = of_compressed_files(len);
     let (guess, unpacked) = (room::about_unpacked(&initrd), u64::from(len) + 512);
     assert!(guess > 3 * unpacked, "{guess}");
     request.initrd.as_mut().unwrap().bytes = initrd;
@@ -235,8 +235,8 @@ fn foreign_purgatory_that_hangs_causes_a_warning() {
         (&KEXEC_TOOLS, Console::Auto, true),
         (&KEXEC_TOOLS, Console::Port(0x3f8), false),
     ] {
-        let purgatory =
-            object().told(contract.written.iter().map(|written| (written.symbol, written.len)));
+        let purgatory = object()
+            .with_written(contract.written.iter().map(|written| (written.symbol, written.len)));
         let request = Request {
             on_corrupt: None,
             reset_delay_ms: None,

@@ -1,4 +1,4 @@
-//! Which changes are reasons to arm again.
+//! Changes that are reasons to arm again.
 
 use loader::machine::example;
 
@@ -74,15 +74,15 @@ fn unchanged_machine_gives_no_reason() {
 
 #[test]
 fn addition_is_a_reason_unless_the_kernel_has_added_it() {
-    let came = [
-        Reason::MemoryCame { range: range(0x2_0000_0000, 0x2_4000_0000).into() },
-        Reason::CpuCame { cpu: 3 },
+    let added = [
+        Reason::MemoryAdded { range: range(0x2_0000_0000, 0x2_4000_0000).into() },
+        Reason::CpuAdded { cpu: 3 },
     ];
-    assert_eq!(armed(DOES_NOT, None).machine_reasons(&grown(), &[]), came);
+    assert_eq!(armed(DOES_NOT, None).machine_reasons(&grown(), &[]), added);
     assert_eq!(armed(FOLLOWS, None).machine_reasons(&grown(), &[]), []);
     // The header counts more than crash_hotplug: the kernel drops an event while its lock is held.
     let listed = Some(Listing::of_present(&present()));
-    assert_eq!(armed(FOLLOWS, listed).machine_reasons(&grown(), &[]), came);
+    assert_eq!(armed(FOLLOWS, listed).machine_reasons(&grown(), &[]), added);
     let listed = Some(Listing::of_present(&grown()));
     assert_eq!(armed(DOES_NOT, listed).machine_reasons(&grown(), &[]), []);
 }
@@ -94,7 +94,7 @@ fn removed_memory_is_always_a_reason() {
         for listing in [None, Some(Listing::of_present(&present()))] {
             assert_eq!(
                 armed(hotplug, listing).machine_reasons(&shrunk, &[]),
-                [Reason::MemoryLeft { range }]
+                [Reason::MemoryRemoved { range }]
             );
         }
     }

@@ -2,9 +2,10 @@
 
 use handoff::{EngineId, OnCorrupt};
 use loader::cmdline::Base;
-use loader::request::{Confidential, Console, EngineChoice};
+use loader::request::{Confidential, Console, EngineChoice, SignalChoice};
 
 use super::*;
+use crate::options::BlackBoxChoice;
 
 fn parse(text: &str) -> Result<Config, Defect> {
     Config::parse(text, "6.12.95-amd64")
@@ -38,6 +39,8 @@ fn every_key_has_the_effect_of_its_option() {
         no_hotplug = true
         engine = 'soft'
         leaf_size = '64K'
+        black_box = 'auto'
+        signal = 'ipmi'
         purgatory = '/usr/lib/purgatory.ro'
         file = 'never'
     ";
@@ -54,6 +57,8 @@ fn every_key_has_the_effect_of_its_option() {
         no_hotplug: true,
         engine: EngineChoice::Only(EngineId::Soft),
         leaf_size: Some(64 << 10),
+        black_box: BlackBoxChoice::Auto,
+        signal: SignalChoice::Only { pvpanic: false, ipmi: true },
         purgatory: Some("/usr/lib/purgatory.ro".into()),
     };
     let config = parse(text).unwrap();
@@ -153,6 +158,9 @@ fn wrong_value_is_named_with_key_and_line() {
             ["line 5", "`reset_delay`", "0 to 3600"],
         ),
         ("kernel = '/k'\nreset_delay = -1", ["line 2", "`reset_delay`", "0 to 3600"]),
+        ("kernel = '/k'\nreset_delay = '10'", ["line 2", "`reset_delay`", "expected an integer"]),
+        ("kernel = '/k'\nconsole = 1", ["line 2", "`console`", "expected a string"]),
+        ("kernel = '/k'\npurgatory = 1", ["line 2", "`purgatory`", "expected a string"]),
         ("kernel = '/k'\non_corrupt = 'explode'", ["line 2", "`on_corrupt`", "reset, halt, boot"]),
         ("kernel = '/k'\nengine = 'md5'", ["line 2", "`engine`", "sha-ni"]),
         ("kernel = '/k'\nleaf_size = '3K'", ["line 2", "`leaf_size`", "power of two"]),
@@ -182,10 +190,10 @@ fn invalid_toml_is_rejected_with_its_line() {
         ("kernel = \"/k", 1),
         ("=", 1),
     ] {
-        let Err(Defect::Syntax { line: told, message }) = parse(text) else {
+        let Err(Defect::Syntax { line: named, message }) = parse(text) else {
             panic!("{text:?} was accepted")
         };
-        assert_eq!(told, line, "{text:?}: {message}");
+        assert_eq!(named, line, "{text:?}: {message}");
         assert!(!message.is_empty());
     }
 }
@@ -207,6 +215,8 @@ fn keys_that_do_not_apply_to_kexec_file_load_are_rejected_with_it() {
             "reset_delay" => "10",
             "on_corrupt" => "'reset'",
             "leaf_size" => "'4K'",
+            "black_box" => "'no'",
+            "signal" => "'none'",
             "purgatory" => "'/p'",
             _ => "'auto'",
         };

@@ -12,7 +12,7 @@ pub enum Done {
     Linked(PathBuf, PathBuf),
     /// A file or link that replaces this program's older one.
     Updated(PathBuf),
-    /// A file or link that replaces another's, and the name under which that is kept.
+    /// A file or link that replaces a foreign one, and the name under which the old one is kept.
     Replaced(PathBuf, PathBuf),
     /// An installed file or link was removed.
     Removed(PathBuf),

@@ -25,9 +25,9 @@ impl Read {
     }
 
     #[track_caller]
-    fn told(&self, words: &str) {
-        let told: Vec<String> = self.settings.fates.iter().map(ToString::to_string).collect();
-        assert!(told.iter().any(|line| line.contains(words)), "{words}: {told:#?}");
+    fn assert_says(&self, words: &str) {
+        let remarks: Vec<String> = self.settings.fates.iter().map(ToString::to_string).collect();
+        assert!(remarks.iter().any(|line| line.contains(words)), "{words}: {remarks:#?}");
     }
 }
 
@@ -136,7 +136,7 @@ fn fedora_settings_are_taken_over() {
         ("nr_cpus=4 rd.systemd.gpt_auto=no", FilePolicy::Never)
     );
     assert_eq!(read.fates().iter().filter(|fate| !fate.2).count(), 1);
-    read.told("KDUMP_COMMANDLINE_REMOVE: the running kernel's command line is not reused");
+    read.assert_says("KDUMP_COMMANDLINE_REMOVE: the running kernel's command line is not reused");
 }
 
 #[test]
@@ -146,8 +146,9 @@ fn opensuse_settings_are_taken_over() {
         read_text(Distribution::Suse, "KDUMP_CPUS=4\nKDUMP_COMMANDLINE_APPEND=\"console=ttyS0\"\n");
     assert_eq!(read.append(), format!("{} console=ttyS0", base.replace("nr_cpus=1", "nr_cpus=4")));
     assert!(!read_text(Distribution::Suse, "KDUMP_CPUS=0\n").append().contains("nr_cpus"));
-    read_text(Distribution::Suse, "KDUMP_CPUS=many\n").told("\"many\" is not a number");
-    read_text(Distribution::Suse, "KDUMP_KERNELVER=6.4-default\n").told("mkdumprd applies it");
+    read_text(Distribution::Suse, "KDUMP_CPUS=many\n").assert_says("\"many\" is not a number");
+    read_text(Distribution::Suse, "KDUMP_KERNELVER=6.4-default\n")
+        .assert_says("mkdumprd applies it");
 }
 
 #[test]
@@ -166,7 +167,7 @@ fn other_settings_are_named_with_line_and_reason() {
     ];
     assert_eq!(read.fates(), expected);
     let read_both = read_text(Distribution::Debian, "KDUMP_KEXEC_ARGS=\"-s --noefi\"\n");
-    read_both.told("no key for --noefi together with -s");
+    read_both.assert_says("no key for --noefi together with -s");
     assert_eq!(read_both.config.file, FilePolicy::Always);
     for words in [
         "saves dumps only if",
@@ -175,7 +176,7 @@ fn other_settings_are_named_with_line_and_reason() {
         "no key for --entry=1",
         "is unknown to this program",
     ] {
-        read.told(words);
+        read.assert_says(words);
     }
     assert_eq!(read.settings.keys, []);
 }

@@ -60,7 +60,7 @@ fn settings_are_named_if_the_config_already_exists() {
     // The config of Debian's package.
     let shipped = include_str!("../dist/kdump-loader.toml");
     root.file("etc/kdump-loader.toml", shipped);
-    let told = || -> Vec<String> {
+    let remarks = || -> Vec<String> {
         let settings = taken_over(root.path(), DEBIAN).unwrap();
         settings
             .fates
@@ -68,7 +68,7 @@ fn settings_are_named_if_the_config_already_exists() {
             .map(|fate| fate.to_string().split_once("kdump-tools:").unwrap().1.to_owned())
             .collect()
     };
-    let named = told();
+    let named = remarks();
     assert_eq!(
         named[0],
         "1: not taken over: KDUMP_KERNEL: the config already existed; set kernel in it yourself"
@@ -82,12 +82,12 @@ fn settings_are_named_if_the_config_already_exists() {
     assert_eq!(sysctl_keys(root.path()), ["vm.panic_on_oom"]);
     root.uninstall().unwrap();
     fs::remove_file(root.path().join("etc/kdump-loader.toml")).unwrap();
-    assert_eq!(told()[0], "1: taken over: KDUMP_KERNEL, as kernel");
+    assert_eq!(remarks()[0], "1: taken over: KDUMP_KERNEL, as kernel");
     root.install(true).unwrap();
     assert!(
         root.text("etc/kdump-loader.toml").contains("\nkernel = \"/boot/mine\" # taken over\n")
     );
-    assert_eq!(told(), [] as [String; 0], "a second installation takes nothing over");
+    assert_eq!(remarks(), [] as [String; 0], "a second installation takes nothing over");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::service::tree::Tree;
 /// How many files and links are written on a Debian.
 const PLACES: usize = 12;
 
-/// What may be at a path of the service.
+/// A file, link or obstacle at a path of the service before the installation.
 #[derive(Clone, Debug)]
 enum Before {
     Nothing,

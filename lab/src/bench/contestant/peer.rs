@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use digest::{Digest, Engine, Sha256};
 use loader::phys::PhysRange;
-use loader::purgatory::foreign::{Foreign, Told};
+use loader::purgatory::foreign::{Foreign, SymbolValues};
 use loader::request::InputFile;
 
 use super::super::{call, memory::Memory};
@@ -26,7 +26,7 @@ impl Peer {
         let mut code = Memory::new(0, foreign.program().len())?;
         let range = |part: &Part| PhysRange::with_len(part.start, part.mem_len);
         let regions: Option<Vec<PhysRange>> = parts.iter().map(range).collect();
-        let told = Told {
+        let told = SymbolValues {
             regions: &regions.context("a part is at the end of the address space")?,
             digest: digest(parts, memory),
             // It returns before it would enter a kernel.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::*;
 use crate::purgatory::foreign::{KEXEC_TOOLS, LINUX};
-use crate::purgatory::relocatable::example::{Object, TOLD_AT, UNTOLD, object};
+use crate::purgatory::relocatable::example::{Object, UNWRITTEN, WRITTEN_AT, object};
 use crate::request::{EngineChoice, InputFile};
 
 /// A purgatory for one of two loaders, and how it reads its symbols.
@@ -22,7 +22,9 @@ struct Peer {
 const PEERS: [Peer; 2] = [
     Peer {
         name: "linux",
-        object: || object().told(LINUX.written.iter().map(|written| (written.symbol, written.len))),
+        object: || {
+            object().with_written(LINUX.written.iter().map(|written| (written.symbol, written.len)))
+        },
         regions: "purgatory_sha_regions",
         digest: "purgatory_sha256_digest",
         registers: [3, 4, 6, 16],
@@ -30,7 +32,9 @@ const PEERS: [Peer; 2] = [
     Peer {
         name: "kexec-tools",
         object: || {
-            object().told(KEXEC_TOOLS.written.iter().map(|written| (written.symbol, written.len)))
+            object().with_written(
+                KEXEC_TOOLS.written.iter().map(|written| (written.symbol, written.len)),
+            )
         },
         regions: "sha256_regions",
         digest: "sha256_digest",
@@ -71,7 +75,7 @@ impl<'i, 'r> Armed<'i, 'r> {
         let symbol = self.object.symbols.iter().find(|name| name.name == symbol).unwrap();
         // The section with the symbols is the last in the file, after code and data.
         let purgatory = range_of(self.image, SegmentKind::Purgatory);
-        let start = self.memory.offset(purgatory.start() + TOLD_AT + symbol.value);
+        let start = self.memory.offset(purgatory.start() + WRITTEN_AT + symbol.value);
         start..start + symbol.len as usize
     }
 
@@ -161,14 +165,14 @@ fn capture_kernel_is_entered_with_registers_in_the_order_of_each() {
         );
         assert_eq!(words[rip], start_of(SegmentKind::Kernel) + 0x200, "{}", peer.name);
         // The example's zeroes, 1000 of them, are aligned to 256; its stack ends with them.
-        let told: u64 = (peer.object)().parts.last().unwrap().bytes.len() as u64;
+        let written: u64 = (peer.object)().parts.last().unwrap().bytes.len() as u64;
         assert_eq!(
             words[rsp],
-            purgatory + (TOLD_AT + told).next_multiple_of(256) + 1000,
+            purgatory + (WRITTEN_AT + written).next_multiple_of(256) + 1000,
             "{}",
             peer.name
         );
-        let built = u64::from_le_bytes([UNTOLD; 8]);
+        let built = u64::from_le_bytes([UNWRITTEN; 8]);
         let kept = (0..17).filter(|index| !peer.registers.contains(index));
         assert!(
             kept.map(|index| words[index]).all(|word| word == built),

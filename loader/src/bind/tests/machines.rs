@@ -40,8 +40,8 @@ fn machines() -> impl Strategy<Value = Machine> {
                 ranges.push(range(start, pages));
                 at = start + pages;
             }
-            // Far from everything else, for there is always something to dump: the running kernel's
-            // text at least.
+            // Far from everything else: there is always something to dump, at least the running
+            // kernel's text.
             let home_of_text = range(at + 0x1_0000, 0x2000);
             ranges.push(home_of_text);
             let mut machine = machine();

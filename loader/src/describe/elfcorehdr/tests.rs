@@ -111,7 +111,7 @@ fn addresses_that_wrap_are_refused() {
 
 proptest! {
     #[test]
-    fn loads_are_exactly_the_ram_that_is_to_be_dumped(
+    fn loads_are_exactly_the_ram_to_dump(
         ram in prop::collection::vec((0..512u64, 0..60u64), 0..12),
         crash in (0..512u64, 0..60u64),
         cma in (0..512u64, 0..60u64),

@@ -1,4 +1,4 @@
-//! Files that are none, that change, and that are replaced.
+//! Paths that are not files, and files that change or are replaced.
 
 use std::fs;
 use std::io::Write;
@@ -28,7 +28,7 @@ fn file_is_read_with_the_identity_of_its_bytes() {
 }
 
 #[test]
-fn path_to_something_else_than_a_file_is_refused_without_waiting() {
+fn path_that_is_not_a_file_is_refused_without_waiting() {
     let dir = directory();
     let fifo = dir.path().join("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -98,7 +98,7 @@ fn file_that_changes_each_time_it_is_read_is_refused() {
     let mut times = 0;
     let result = Opened::new("initrd", &path).unwrap().read_while(all, LIMIT, |path| {
         times += 1;
-        // Its times alone: neither its length nor its writers would show that.
+        // Only its times change, so neither its length nor its writers show it.
         fs::File::open(path)
             .unwrap()
             .set_modified(std::time::UNIX_EPOCH + Duration::from_secs(times))
@@ -138,8 +138,7 @@ fn file_that_was_replaced_since_it_was_opened_is_read_whole() {
     fs::write(dir.path().join("new"), b"070701 new one").unwrap();
     fs::rename(dir.path().join("new"), &path).unwrap();
     let content = opened.read(all, LIMIT).unwrap();
-    // The old file's descriptor leads to all of the old file still, and its identity says that it
-    // was the old one.
+    // The descriptor still reads the whole old file, and the identity is that of the old file.
     assert_eq!(content.input.bytes, b"070701 old");
     assert_ne!(content.identity, FileIdentity::of(&path).unwrap());
 }
@@ -154,7 +153,7 @@ fn file_that_became_shorter_since_it_was_measured_is_read_again() {
     assert_eq!(opened.read(all, LIMIT).unwrap().input.bytes, b"070701");
 }
 
-/// As a kernel's head says how long it is: 9 in the first byte means nine bytes.
+/// The first byte is the length, as if it were a kernel's head: 9 means nine bytes.
 fn by_head(opened: &Opened) -> Result<Option<u64>, Error> {
     Ok(Some(opened.head(1)?.first().map_or(0, |&digit| u64::from(digit - b'0'))))
 }

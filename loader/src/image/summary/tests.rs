@@ -1,4 +1,4 @@
-//! What is printed of images around either kind of purgatory.
+//! Tables and JSON of images around either kind of purgatory.
 
 use handoff::black_box::PrintkLog;
 

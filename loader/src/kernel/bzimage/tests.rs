@@ -12,7 +12,7 @@ const SETUP_SECTORS: usize = 3;
 const PAYLOAD_AT: usize = (SETUP_SECTORS + 1) * SECTOR_LEN;
 const PAYLOAD_LEN: usize = 0x420;
 
-/// A bzImage as small as it can be, with Debian's values where they matter.
+/// The smallest bzImage, with Debian's values in the fields that the loader reads.
 fn image() -> Vec<u8> {
     let mut bytes = vec![0; PAYLOAD_AT];
     bytes[..2].copy_from_slice(b"MZ");
@@ -156,7 +156,7 @@ fn each_defect_has_its_own_error() {
 
 #[test]
 fn length_of_the_header_has_no_sign() {
-    // 0x8e is negative as the operand of the jump that it also is.
+    // 0x8e is also the operand of a jump, where it is negative.
     let mut bytes = image();
     bytes[0x201] = 0x8e;
     let file = InputFile { path: "vmlinuz".into(), bytes };
@@ -176,7 +176,7 @@ fn payload_that_ends_before_its_entry_point_is_refused() {
     assert!(parse_file(bytes).is_err(), "a byte after the payload is none of it");
 }
 
-/// The kernel in bytes that have more than it.
+/// The kernel in a file with more bytes.
 fn kernel_in(bytes: Vec<u8>) -> (Vec<u8>, usize) {
     let file = InputFile { path: "vmlinuz".into(), bytes };
     let kernel = kernel::parse(&file).unwrap();
@@ -202,7 +202,7 @@ fn signature_for_efi_stays_with_the_file_and_padding_after_it_does_not() {
     signed[0x3c] = PE_AT as u8;
     signed[PE_AT..PE_AT + 4].copy_from_slice(b"PE\0\0");
     signed[PE_AT + 4..PE_AT + 6].copy_from_slice(&0x8664_u16.to_le_bytes());
-    signed[PE_AT + 20..PE_AT + 22].copy_from_slice(&240_u16.to_le_bytes()); // length of the optional header
+    signed[PE_AT + 20..PE_AT + 22].copy_from_slice(&240_u16.to_le_bytes());
     let optional = PE_AT + 24;
     signed[optional..optional + 2].copy_from_slice(&0x020b_u16.to_le_bytes()); // PE32+
     signed[optional + 108] = 16; // data directories

@@ -1,4 +1,4 @@
-//! What is made of a vmlinux, and which are refused.
+//! Images of a vmlinux, and files that are refused.
 
 use object::U64;
 use object::elf::{SHF_EXECINSTR, SHT_NULL, SHT_PROGBITS, SectionType};
@@ -40,7 +40,7 @@ fn segments_keep_the_distances_that_they_were_linked_with() {
 }
 
 #[test]
-fn image_around_a_vmlinux_is_at_a_multiple_of_2_mib_with_boot_parameters_made_here() {
+fn image_of_a_vmlinux_is_aligned_to_2_mib_and_has_boot_parameters() {
     let kernel =
         InputFile { path: "vmlinux".into(), bytes: vmlinux(LINKED_AT + 0x40, &segments()) };
     let request = Request { kernel, ..request::example() };
@@ -119,7 +119,7 @@ fn vmlinux_of_debug_information_only_is_refused() {
         kernel::parse(&InputFile { path: "vmlinux".into(), bytes: with_sections(SHT_PROGBITS) })
             .is_ok()
     );
-    // As eu-strip leaves it: the program headers say what they said of the kernel.
+    // After eu-strip: the program headers are still those of the kernel.
     let error = kernel::parse(&InputFile {
         path: "vmlinux.debug".into(),
         bytes: with_sections(SHT_NOBITS),
@@ -131,8 +131,8 @@ fn vmlinux_of_debug_information_only_is_refused() {
         message.contains("debug information only") && message.contains("0x1000040"),
         "{message}"
     );
-    // As objcopy leaves it: no segment has the entry point's bytes, but one may have others, a note
-    // for example.
+    // After objcopy: no segment has the entry point's bytes, but one may have other bytes, such as a
+    // note.
     let mut empty = segments();
     empty[1].bytes.clear();
     assert!(refusal(LINKED_AT + 0x40, &empty).contains("debug information only"));
@@ -152,7 +152,7 @@ fn headers_that_claim_much_take_no_more_memory_than_the_file() {
         let message = refusal(LINKED_AT, &segments);
         assert!(message.contains("further apart") && message.contains("0x1fffff9c"), "{message}");
     }
-    // Zeroes at the end are for the kernel's memory, and take none here.
+    // Zeroes at the end are in the kernel's memory, and take none here.
     let tail = VmlinuxSegment { memsz: 1 << 29, ..near };
     let bytes = vmlinux(LINKED_AT, &[tail]);
     assert_eq!(measure(&bytes).unwrap(), Measure { wanted: None, memory: 1 << 29, initrd: 0 });

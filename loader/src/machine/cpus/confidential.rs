@@ -26,7 +26,7 @@ pub struct ConfidentialGuest {
     /// `sev_es`, `sev_snp` or `tdx_guest`, as in /proc/cpuinfo; or `confidential` if only the
     /// request says so.
     pub kind: &'static str,
-    /// The file, CPUID leaf or option that shows it.
+    /// The file, CPUID leaf or request that shows it.
     pub evidence: &'static str,
 }
 
@@ -101,7 +101,7 @@ impl Cpuid {
         Self(Self::LEAVES.into_iter().filter_map(|leaf| Some((leaf, ask(leaf)?))).collect())
     }
 
-    /// Reads a snapshot's. A snapshot by an older version has none.
+    /// Reads the leaves of a snapshot. A snapshot of an older version has none.
     pub(in crate::machine) fn read(tree: Tree<'_>) -> Result<Self, Error> {
         tree.optional(&CPUID)?.map_or_else(|| Ok(Self::default()), |file| Self::parse(&file))
     }
@@ -178,7 +178,7 @@ mod tests {
         for (cpuid, kind) in [
             (leaf(AMD_ENCRYPTION, SEV_ES_GUEST), Some(SEV_ES)),
             (leaf(AMD_ENCRYPTION, SEV_SNP_GUEST), Some(SEV_SNP)),
-            // Plain SEV encrypts memory and lets every instruction be executed.
+            // Plain SEV encrypts memory, but no instruction faults.
             (leaf(AMD_ENCRYPTION, SEV_GUEST), None),
             (leaf(TDX_LEAF, ident(TDX_IDENT)), Some(TDX)),
             (leaf(TDX_LEAF, ident(b"GenuineIntel")), None),

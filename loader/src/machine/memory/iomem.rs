@@ -1,4 +1,4 @@
-//! `[1b]` /proc/iomem: which physical ranges are what.
+//! `[1b]` /proc/iomem: the physical ranges of RAM, firmware and crash memory.
 
 use crate::machine::Error;
 use crate::machine::source::{Found, quoted};

@@ -83,7 +83,7 @@ pub struct Evidence {
     pub supported: Option<bool>,
     /// The Xen domain, if it is a paravirtualized one.
     pub xen: Option<Xen>,
-    /// What the kernel logged at boot; `None` if its log cannot be read or no longer holds it.
+    /// What the kernel logged at boot; `None` if its log cannot be read, or has lost the lines.
     pub boot_log: Option<BootLog>,
 }
 

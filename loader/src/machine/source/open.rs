@@ -2,7 +2,7 @@
 //! snapshot are not trusted.
 //!
 //! *On entry* a root and a name below it. *On exit* an open file. In a snapshot it is a regular
-//! file inside of the snapshot, whatever links lead there, and [`whole`] limits its length.
+//! file inside of the snapshot, even if links lead there, and [`whole`] limits its length.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -22,7 +22,7 @@ const LARGEST: u64 = 64 << 20;
 pub enum Refusal {
     /// A link leads out of the snapshot.
     #[error(
-        "leads out of the snapshot by a link: take the snapshot again, or replace the link with a \
+        "is a link that leads out of the snapshot: take the snapshot again, or replace the link with a \
          copy of the file"
     )]
     LeadsOut,

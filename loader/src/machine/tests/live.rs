@@ -1,4 +1,4 @@
-//! What is read only of a live machine: the armed image's state, and CPUs that go away.
+//! Facts about a live machine only: the armed image's state, and CPUs that are removed.
 
 use std::fs;
 
@@ -62,7 +62,7 @@ fn elfcorehdr_is_kept_up_to_date_if_the_kernel_follows_every_kind_of_hotplug() {
 }
 
 #[test]
-fn cpu_that_went_away_after_it_was_listed_is_left_out() {
+fn cpu_that_was_removed_after_it_was_listed_is_left_out() {
     let dir = super::example::tree();
     let cpus = |numbers: &[u32]| -> Result<Vec<u32>, Error> {
         Ok(cpus::read_notes_of(Tree::new(dir.path()), numbers)?

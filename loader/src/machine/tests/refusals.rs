@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! Files that are refused, and the messages.
 
 use std::fs;
 
@@ -117,7 +117,7 @@ fn zero_addresses_ask_for_root() {
 }
 
 #[test]
-fn machine_without_crash_region_is_told_the_remedy() {
+fn error_without_a_crash_region_has_the_remedy() {
     let mut files = example::files();
     files.insert("proc/iomem".into(), b"00100000-3ffddfff : System RAM\n".to_vec());
     let refused = read(&files).unwrap().crash_region().unwrap_err();
@@ -181,7 +181,7 @@ fn read_with_lines(lines: &[u8]) -> Result<Machine, Error> {
 }
 
 #[test]
-fn irrelevant_line_is_skipped_whatever_it_holds() {
+fn irrelevant_line_is_skipped_with_any_content() {
     for line in [
         &b"fe000000-fe000fff : \xff\xfe\x80 left by a driver\n"[..],
         b"fe000000-ffffffffffffffff : PCI Bus 0000:00\n",

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 
-/// What a tree of resources is made of: all that the loader keeps lists of, and others.
+/// Names in a tree of resources: all that the loader keeps lists of, and more.
 const NAMES: [&str; 14] = [
     "System RAM",
     "System RAM (kmem)",
@@ -21,7 +21,7 @@ const NAMES: [&str; 14] = [
     "0000:00:02.0 : a name with what elsewhere ends a range",
     "ram",
 ];
-/// Ranges are of whole units, so that each can be asked for.
+/// Ranges are of whole units, so that a test can ask about each unit.
 const UNIT: u64 = 0x800;
 const UNITS: usize = 256;
 
@@ -112,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn vmcoreinfo_of_any_place_is_read_back_or_refused(start: u64, len in prop_oneof![0..0x10000u64, any::<u64>()]) {
+    fn vmcoreinfo_at_any_address_is_read_back_or_refused(start: u64, len in prop_oneof![0..0x10000u64, any::<u64>()]) {
         // `vmcoreinfo_show`, kernel/ksysfs.c: "%pa %x\n".
         let read = kexec::parse_vmcoreinfo(&found(format!("{start:#018x} {len:x}\n"))).ok();
         prop_assert_eq!(read, PhysRange::with_len(start, len).filter(|_| len > 0));

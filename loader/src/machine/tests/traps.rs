@@ -1,4 +1,4 @@
-//! Snapshots whose files are not what they should be: links, devices, FIFOs, files without an end.
+//! Snapshots with links, devices, FIFOs or endless files in place of regular files.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use super::super::*;
 const IOMEM: &str = "proc/iomem";
 const SYSTAB: &str = "sys/firmware/efi/systab";
 
-/// What reading the example says when `spoil` has put something in the place of one of its files.
+/// The error about the example after `spoil` has replaced one of its files.
 fn refusal(name: &str, spoil: impl Fn(&Path)) -> String {
     let tree = example::tree();
     let path = tree.path().join(name);
@@ -25,7 +25,7 @@ fn refusal(name: &str, spoil: impl Fn(&Path)) -> String {
 }
 
 #[test]
-fn link_that_leads_out_of_the_snapshot_is_refused_and_what_it_leads_to_is_not_printed() {
+fn link_that_leads_out_of_the_snapshot_is_refused_and_its_target_is_not_printed() {
     let outside = tempfile::tempdir().unwrap();
     let secret = outside.path().join("shadow");
     fs::write(&secret, "root:$y$secret:20000:0:99999:7:::\n").unwrap();
@@ -59,7 +59,7 @@ fn link_inside_the_snapshot_is_followed() {
 }
 
 #[test]
-fn fifo_or_socket_in_a_snapshot_is_refused_and_not_waited_for() {
+fn fifo_or_socket_in_a_snapshot_is_refused_without_waiting() {
     for name in [IOMEM, "proc/kcore", SYSTAB] {
         let fifo =
             |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
@@ -82,7 +82,7 @@ fn file_without_an_end_is_refused_by_its_length() {
 
 #[test]
 fn files_of_the_live_kernel_are_read_although_they_are_links() {
-    // They are links, empty by their size, and on another file system.
+    // They are links to files of size 0 on another file system.
     let tree = Tree::new(Path::new("/"));
     assert!(!tree.required(&source::CPUINFO).unwrap().bytes.is_empty());
     assert!(tree.required(&source::MEMINFO).unwrap().text().unwrap().contains("MemTotal"));

@@ -231,7 +231,7 @@ proptest! {
 }
 
 #[test]
-fn both_answers_and_the_cost_of_the_order_are_among_what_is_tried() {
+fn tried_needs_often_fit_often_do_not_and_sometimes_pay_for_the_order() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();

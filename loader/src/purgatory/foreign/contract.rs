@@ -93,8 +93,8 @@ pub static KEXEC_TOOLS: Contract = Contract {
         written(ENTRY_REGS, REGISTERS_LEN, Value::Registers),
         written("sha256_regions", TABLE_LEN, Value::Regions),
         written("sha256_digest", DIGEST_LEN, Value::Digest),
-        // It appends a parameter there if the previous kernel can be returned to, which is never so
-        // after a panic.
+        // It appends a parameter there if it can return to the previous kernel. After a panic it
+        // cannot.
         written("cmdline_end", 8, Value::CommandLineEnd),
         written("skip_checks", 4, Value::Nothing),
         // After a panic it copies low memory to a backup, unless the size is 0

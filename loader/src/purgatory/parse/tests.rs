@@ -38,11 +38,11 @@ fn file_other_than_elf_is_refused() {
 fn foreign_elf_files_are_refused() {
     assert!(matches!(
         refused(|elf| elf.machine = EM_386),
-        Error::Foreign { field: "machine", found: 3, .. }
+        Error::ElfHeader { field: "machine", found: 3, .. }
     ));
     assert!(matches!(
         refused(|elf| elf.file_type = ET_EXEC),
-        Error::Foreign { field: "type", found: 2, .. }
+        Error::ElfHeader { field: "type", found: 2, .. }
     ));
     assert!(matches!(refused(|elf| elf.handoff_name = ".data"), Error::NoHandoff { .. }));
     // 32 bits: object refuses the header of another class.

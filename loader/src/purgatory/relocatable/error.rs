@@ -1,4 +1,4 @@
-//! Why an object cannot be bound, or its symbols not be written.
+//! Why an object cannot be bound, or its symbols cannot be written.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::REPORT_IT;
 const REBUILD: &str =
     "it was built with the wrong options; use one from kexec-tools or from the kernel's build";
 
-/// Why an object cannot be bound, or its symbols not be written.
+/// Why an object cannot be bound, or its symbols cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be used as a relocatable purgatory", path.display())]
 pub struct Error {
@@ -31,7 +31,7 @@ pub enum Defect {
     },
     /// The ELF file is of another type or for another machine.
     #[error("its {field} is {found}, not {expected}: it is not an ELF object for x86-64")]
-    Foreign {
+    ElfHeader {
         /// The field of the ELF header that differs.
         field: &'static str,
         /// Its value.
@@ -121,7 +121,7 @@ pub enum Defect {
     Target {
         /// The symbol's name, or its section's.
         symbol: String,
-        /// What it is instead of defined.
+        /// Why it has no place.
         what: &'static str,
     },
     /// A relocation's value does not fit.

@@ -1,4 +1,4 @@
-//! For tests: the smallest objects that pass for a purgatory.
+//! For tests: the smallest objects that are accepted as purgatories.
 
 use object::elf::{
     EM_X86_64, ET_REL, FileType, Machine, RelocationType, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE,
@@ -10,7 +10,7 @@ use object::{I64, LittleEndian, U32, U64, elf};
 
 use crate::example;
 
-/// A section that has something to do with the program.
+/// A section of the program.
 #[derive(Clone, Debug)]
 pub struct Part {
     pub name: &'static str,
@@ -74,10 +74,10 @@ pub const DATA_AT: u64 = 64;
 pub const BSS_AT: u64 = 256;
 
 /// The byte in symbols that were not written.
-pub const UNTOLD: u8 = 0xee;
+pub const UNWRITTEN: u8 = 0xee;
 
-/// Offset of the section of [`Object::told`]: after the data.
-pub const TOLD_AT: u64 = DATA_AT + 16;
+/// Offset of the section of [`Object::with_written`]: after the data.
+pub const WRITTEN_AT: u64 = DATA_AT + 16;
 
 /// Indices of symbols of [`object()`].
 pub const START: u32 = 1;
@@ -123,17 +123,17 @@ impl Object {
     }
 
     /// With one more section at the end for these symbols, given by name and size. It is filled
-    /// with [`UNTOLD`].
-    pub fn told(mut self, symbols: impl IntoIterator<Item = (&'static str, u64)>) -> Self {
+    /// with [`UNWRITTEN`].
+    pub fn with_written(mut self, symbols: impl IntoIterator<Item = (&'static str, u64)>) -> Self {
         let mut bytes = Vec::new();
         let section = self.parts.len() as u16 + 1;
         for (name, len) in symbols {
             let value = bytes.len() as u64;
             self.symbols.push(Name { name, binding: STB_GLOBAL, section, value, len });
-            bytes.resize((value + len) as usize, UNTOLD);
+            bytes.resize((value + len) as usize, UNWRITTEN);
         }
         self.parts.push(Part {
-            name: ".told",
+            name: ".written",
             kind: SHT_PROGBITS,
             flags: SHF_ALLOC | SHF_WRITE,
             alignment: 1,

@@ -1,4 +1,4 @@
-mod relocations; // the value and place of each relocation, and the rejected ones
+mod relocations; // the value and place of each relocation, and rejected ones
 
 use object::elf::{
     EM_386, ET_DYN, R_X86_64_64, R_X86_64_PC32, SHF_ALLOC, SHN_ABS, STB_LOCAL, STB_WEAK,
@@ -9,7 +9,7 @@ use super::*;
 use crate::example::pattern;
 use crate::purgatory::MAX_LEN;
 
-/// A place that every relocation can reach.
+/// An address that every relocation can reach.
 const LOW: u64 = 0x10_0000;
 /// Where kernels put purgatories on machines with more than 4 GiB.
 const HIGH: u64 = 0x23_4560_0000;
@@ -45,7 +45,7 @@ fn sections_are_laid_out_in_the_order_of_their_headers_and_those_without_bytes_l
 }
 
 #[test]
-fn alignment_of_what_is_in_the_file_counts_for_the_whole() {
+fn alignment_of_the_part_in_the_file_counts_for_the_whole() {
     let mut object = object();
     object.parts[usize::from(DATA) - 1].alignment = 0x1000;
     let program = parsed(&object);
@@ -56,7 +56,7 @@ fn alignment_of_what_is_in_the_file_counts_for_the_whole() {
 }
 
 #[test]
-fn section_with_an_alignment_that_is_no_power_of_two_is_refused_by_name() {
+fn section_whose_alignment_is_not_a_power_of_two_is_refused_by_name() {
     for (section, alignment) in [(TEXT, 0), (BSS, 0), (DATA, 3), (TEXT, u64::MAX)] {
         let defect = refused(|object| object.parts[usize::from(section) - 1].alignment = alignment);
         let name = object().parts[usize::from(section) - 1].name;
@@ -68,7 +68,7 @@ fn section_with_an_alignment_that_is_no_power_of_two_is_refused_by_name() {
 }
 
 #[test]
-fn object_that_would_need_more_than_a_purgatory_may_is_refused() {
+fn object_that_is_too_large_for_a_purgatory_is_refused() {
     for alignment in [MAX_LEN * 2, 1 << 63] {
         let defect = refused(|object| object.parts[usize::from(BSS) - 1].alignment = alignment);
         assert!(matches!(defect, Defect::TooLarge { .. }), "{defect}");
@@ -83,7 +83,7 @@ fn object_that_would_need_more_than_a_purgatory_may_is_refused() {
 }
 
 #[test]
-fn files_that_are_no_object_for_x86_64_are_refused() {
+fn files_that_are_not_objects_for_x86_64_are_refused() {
     for bytes in [&b""[..], b"\x7fEL", b"MZ and so on"] {
         let error = Relocatable::parse(&file(bytes.to_vec())).unwrap_err();
         assert!(matches!(error.defect, Defect::NotElf { .. }), "{bytes:?}");
@@ -91,16 +91,16 @@ fn files_that_are_no_object_for_x86_64_are_refused() {
     }
     assert!(matches!(
         refused(|object| object.machine = EM_386),
-        Defect::Foreign { field: "machine", found: 3, .. }
+        Defect::ElfHeader { field: "machine", found: 3, .. }
     ));
     assert!(matches!(
         refused(|object| object.file_type = ET_DYN),
-        Defect::Foreign { field: "type", found: 3, .. }
+        Defect::ElfHeader { field: "type", found: 3, .. }
     ));
 }
 
 #[test]
-fn global_symbols_of_what_is_loaded_are_found() {
+fn global_symbols_of_loaded_sections_are_found() {
     let mut object =
         object().with_symbol("number", SHN_ABS.0, 1).with_symbol("outside", COMMENT, 0);
     for (name, binding) in [("local", STB_LOCAL), ("weak", STB_WEAK)] {

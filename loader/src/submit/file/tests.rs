@@ -1,4 +1,4 @@
-//! A kernel that answers with an errno, and the words that are made of it.
+//! The message for each errno.
 
 use std::os::fd::AsFd;
 

@@ -1,4 +1,4 @@
-//! A clock that is interrupted, and the one of this machine.
+//! An interrupted clock, and the clock of this machine.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! For tests: a kernel that answers as a script says.
+//! For tests: a kernel that follows a script.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl<F: FnMut(u64, Duration) -> Result<(), i32>> System for Script<F> {
     }
 }
 
-/// A kernel that answers so, by the flags and the time that has passed.
+/// A kernel whose answer depends on the flags and on the time that has passed.
 pub fn script<F: FnMut(u64, Duration) -> Result<(), i32>>(answer: F) -> Script<F> {
     Script { answer, calls: Vec::new(), clock: Duration::ZERO }
 }

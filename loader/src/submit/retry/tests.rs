@@ -1,4 +1,4 @@
-//! What is asked of a kernel that is busy.
+//! The calls to a busy kernel.
 
 use super::script::script;
 use super::*;

@@ -25,7 +25,7 @@ struct Parts {
     payload: usize,
 }
 
-/// Mostly what a field of a kernel holds, sometimes anything.
+/// Mostly the values of a real kernel, sometimes any value.
 fn mostly<T>(usual: impl Strategy<Value = T> + 'static) -> impl Strategy<Value = T>
 where
     T: Arbitrary + Clone + std::fmt::Debug + 'static,
@@ -99,7 +99,7 @@ impl Parts {
         bytes
     }
 
-    /// What a message would have to say of each field that is wrong.
+    /// The words that a message about each wrong field must have.
     fn wrong(&self) -> Vec<&'static str> {
         let (in_file, payload) = (self.payload as u64, u64::from(self.syssize) * 16);
         [
@@ -125,7 +125,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn header_is_read_as_it_stands_or_refused_by_the_name_of_a_wrong_field(parts in parts()) {
+    fn header_is_read_or_refused_by_the_name_of_a_wrong_field(parts in parts()) {
         let file = InputFile { path: "vmlinuz".into(), bytes: parts.bytes() };
         let wrong = parts.wrong();
         match kernel::parse(&file) {
@@ -155,7 +155,7 @@ proptest! {
 }
 
 #[test]
-fn both_answers_are_common_among_the_headers_that_are_tried() {
+fn tried_headers_are_often_read_and_often_refused() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();

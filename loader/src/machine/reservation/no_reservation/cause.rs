@@ -213,7 +213,7 @@ impl Cause {
                 "replace auto with a size, such as crashkernel=256M, and reboot".into()
             }
             Self::Unreadable { asked, .. } if asked.ends_with(",cma") => {
-                "only Linux 6.17 and newer know ,cma: take this word out, keep a size like \
+                "only Linux 6.17 and newer know ,cma: remove this word, keep a size like \
                  crashkernel=256M, and reboot"
                     .into()
             }

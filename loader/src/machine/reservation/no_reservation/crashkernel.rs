@@ -34,7 +34,7 @@ pub struct Choice {
     pub words: String,
 }
 
-/// The request that a value makes.
+/// The memory that a value requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     /// Bytes.
@@ -156,7 +156,7 @@ fn ranges(value: &str, ram: u64) -> Option<Asked> {
     }
 }
 
-/// A number and its unit, and what follows (`memparse`, lib/cmdline.c).
+/// A number and its unit, and the rest (`memparse`, lib/cmdline.c).
 fn size(text: &str) -> Option<(u64, &str)> {
     let (radix, digits) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => (16, digits),

@@ -1,4 +1,4 @@
-//! Every cause by its input, as people have reported them.
+//! Every cause, by the inputs that people have reported.
 
 use super::*;
 use crate::machine::example;
@@ -7,7 +7,7 @@ const GIB: u64 = 1 << 30;
 
 /// A machine with 2 GiB.
 const SMALL: Ram = Ram { len: 2 * GIB, above_4_gib: Some(false) };
-/// One with 16 GiB.
+/// A machine with 16 GiB.
 const LARGE: Ram = Ram { len: 16 * GIB, above_4_gib: Some(true) };
 
 fn logged(boot_log: BootLog) -> Evidence {
@@ -26,7 +26,7 @@ fn assert_cause(command_line: &str, ram: Ram, evidence: Evidence, code: &str, wo
 }
 
 #[test]
-fn command_line_without_crashkernel_is_told_to_add_it() {
+fn remedy_for_a_missing_crashkernel_is_to_add_it() {
     for line in ["", "quiet ro", "nocrashkernel=1", "crashkernel"] {
         assert_cause(
             line,
@@ -55,7 +55,7 @@ fn value_that_the_kernel_cannot_read_is_named_with_what_to_write() {
         let line = format!("crashkernel={value}");
         let cause = decide(&line, LARGE, Evidence::default());
         if value == "256M@" {
-            // An address that is missing is 0, which is none.
+            // A missing address is 0, which means none.
             assert_eq!(cause.code(), "no_room_or_given_back", "{cause}");
             continue;
         }
@@ -72,7 +72,7 @@ fn value_that_the_kernel_cannot_read_is_named_with_what_to_write() {
 }
 
 #[test]
-fn range_list_without_a_match_is_told_how_much_memory_there_is() {
+fn error_about_a_range_list_without_a_match_has_the_memory_size() {
     let azure = "crashkernel=4G-16G:192M,16G-64G:256M,64G-:512M";
     assert_cause(
         azure,
@@ -82,14 +82,14 @@ fn range_list_without_a_match_is_told_how_much_memory_there_is() {
         &["2048 MiB of memory", "add a range"],
     );
     assert_cause("crashkernel=1G-8G:0,8G-:256M", SMALL, Evidence::default(), "no_range", &[]);
-    // The kernel rounds RAM up to 128 MiB: what firmware keeps does not make a machine of 4 GiB one
-    // of less.
+    // The kernel rounds RAM up to 128 MiB, so a machine of 4 GiB counts as one although firmware
+    // keeps some of it.
     let almost = Ram { len: 4 * GIB - (100 << 20), ..SMALL };
     assert_cause(azure, almost, logged(BootLog::NoRoom), "no_room", &[azure]);
 }
 
 #[test]
-fn high_on_a_machine_without_high_memory_is_told_to_leave_it_out() {
+fn remedy_for_high_without_high_memory_is_to_leave_it_out() {
     let line = "crashkernel=219M,high crashkernel=72M,low";
     assert_cause(
         line,
@@ -120,7 +120,7 @@ fn low_that_finds_no_room_is_named_and_not_the_rest() {
 }
 
 #[test]
-fn high_that_finds_no_room_is_told_a_smaller_size_of_its_own() {
+fn remedy_for_high_without_room_is_a_smaller_size() {
     let line = "crashkernel=12G,high crashkernel=72M,low";
     assert_cause(line, LARGE, logged(BootLog::NoRoom), "no_room", &[line, "crashkernel=256M"]);
     assert_cause(
@@ -134,7 +134,7 @@ fn high_that_finds_no_room_is_told_a_smaller_size_of_its_own() {
 }
 
 #[test]
-fn low_or_cma_alone_is_told_what_is_missing() {
+fn remedy_for_low_or_cma_alone_is_to_add_a_size() {
     for line in ["crashkernel=72M,low", "crashkernel=1G,cma"] {
         assert_cause(
             line,
@@ -151,7 +151,7 @@ fn cma_that_the_kernel_does_not_know_is_named_for_removal() {
     // Linux 6.12 with these words; it reserved nothing and logged nothing else.
     let log = boot_log::verdict(b"4,5,0,-;crashkernel: unrecognized char: ,\n").unwrap();
     for line in ["crashkernel=256M crashkernel=1G,cma", "crashkernel=1G,cma"] {
-        let words = ["cannot read crashkernel=1G,cma;", "6.17", "take this word out"];
+        let words = ["cannot read crashkernel=1G,cma;", "6.17", "remove this word"];
         assert_cause(line, LARGE, logged(log), "unreadable", &words);
     }
     // Another word is the cause.
@@ -162,7 +162,7 @@ fn cma_that_the_kernel_does_not_know_is_named_for_removal() {
         "unreadable",
         &["cannot read crashkernel=256M,hihg;"],
     );
-    // A newer kernel logs it of a damaged ,low, and then what came of the value that decides.
+    // A newer kernel logs it about a damaged ,low, and then the result of the value that decides.
     let reserved = b"4,5,0,-;crashkernel: unrecognized char: ,\n\
                      6,6,0,-;crashkernel reserved: 0x1 - 0x2 (1 MB)\n";
     assert_eq!(boot_log::verdict(reserved), Some(BootLog::Reserved));
@@ -207,13 +207,13 @@ fn request_for_more_than_the_machine_has_shows_both_sizes() {
 }
 
 #[test]
-fn fixed_address_in_use_is_told_to_leave_it_out() {
+fn remedy_for_a_fixed_address_in_use_is_to_leave_it_out() {
     let words = ["0x1000000", "leave out the address, crashkernel=256M"];
     assert_cause("crashkernel=256M@16M", LARGE, logged(BootLog::InUse), "in_use", &words);
 }
 
 #[test]
-fn xen_domains_are_told_where_to_reserve_memory() {
+fn remedy_in_xen_is_to_reserve_memory_elsewhere() {
     let xen = |domain| Evidence { xen: Some(domain), ..Evidence::default() };
     assert_cause(
         "crashkernel=256M",
@@ -226,7 +226,7 @@ fn xen_domains_are_told_where_to_reserve_memory() {
 }
 
 #[test]
-fn kernel_without_crash_dumps_is_told_which_options_it_lacks() {
+fn error_names_the_options_that_a_kernel_without_crash_dumps_lacks() {
     let evidence = Evidence { supported: Some(false), ..Evidence::default() };
     assert_cause("crashkernel=256M", LARGE, evidence, "not_supported", &["CONFIG_CRASH_DUMP"]);
 }
@@ -270,7 +270,7 @@ fn evidence_is_read_from_a_machine_and_kept_in_its_snapshot() {
 }
 
 #[test]
-fn xen_is_found_by_what_the_kernel_says_of_the_guest() {
+fn xen_is_found_by_the_kernels_files() {
     let pv = [NOTHING, ("sys/hypervisor/type", "xen\n"), ("sys/hypervisor/guest_type", "PV\n")];
     let found = |more: &[(&str, &str)]| find(machine_with(more).path()).unwrap();
     assert_eq!(found(&pv), Cause::Xen { domain: Xen::Guest });

@@ -1,5 +1,5 @@
-//! Purgatories with segments of any size at any address: each is taken apart into what it was put
-//! together from, or refused for a rule that it breaks.
+//! Purgatories with segments of any size at any address. Each is taken apart into its parts, or
+//! refused for a rule that it breaks.
 
 use object::elf::{FileType, Machine, ProgramFlags};
 use proptest::option::weighted;
@@ -33,7 +33,7 @@ fn elves() -> impl Strategy<Value = Elf> {
                 handoff[VERSION_AT].copy_from_slice(&version.to_le_bytes());
             }
             let data_addr = (text_len as u64).saturating_add_signed(gap);
-            // Most have a few KiB, as ours; some just fit, or just do not.
+            // Most have a few KiB, as ours has. Some are close to the limit.
             let bss =
                 full.map_or(bss, |over| MAX_LEN - data_addr - handoff.len() as u64 + over - 1);
             Elf {
@@ -54,7 +54,7 @@ fn elves() -> impl Strategy<Value = Elf> {
     )
 }
 
-/// The rules that it breaks, by what the error would say.
+/// The rules that it breaks, by a word of the error.
 fn broken(elf: &Elf) -> Vec<&'static str> {
     let (text_len, handoff_len) = (elf.text.len() as u64, elf.handoff.len() as u64);
     let version = elf
@@ -84,7 +84,7 @@ const ET_DYN_NUMBER: FileType = FileType(3);
 
 fn rule(error: &Error) -> &'static str {
     match error {
-        Error::Foreign { field, .. } | Error::Version { field, .. } => field,
+        Error::ElfHeader { field, .. } | Error::Version { field, .. } => field,
         Error::Relocations { .. } => "relocations",
         Error::Undefined { .. } => "undefined",
         Error::Layout { .. } => "layout",
@@ -97,7 +97,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn purgatory_is_what_it_was_put_together_from_or_refused_for_a_rule_that_it_breaks(elf in elves()) {
+    fn purgatory_is_taken_apart_or_refused_for_a_rule_that_it_breaks(elf in elves()) {
         let broken = broken(&elf);
         match parse(&file(elf.bytes())) {
             Ok(program) => {
@@ -116,7 +116,7 @@ proptest! {
 }
 
 #[test]
-fn both_answers_are_common_among_the_purgatories_that_are_tried() {
+fn tried_purgatories_are_often_accepted_and_often_refused() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();

@@ -12,8 +12,7 @@ use super::{Defect, HIGH, LOW, parsed, refused};
 /// Index of the symbol that [`Object::with_symbol`] adds.
 const ADDED: u32 = 5;
 
-/// What the field at `at` of the code becomes, `LEN` bytes of it; everything else must stay as it
-/// was.
+/// The `LEN` bytes of the code at `at` after relocation. Everything else must stay unchanged.
 #[track_caller]
 fn bound<const LEN: usize>(object: &Object, address: u64, at: usize) -> [u8; LEN] {
     let program = parsed(object);
@@ -41,7 +40,7 @@ fn absolute_64_bits_are_written_wherever_it_is_bound() {
     for address in [LOW, HIGH] {
         assert_eq!(u64::from_le_bytes(bound(&object, address, 16)), address + DATA_AT + 4 - 2);
     }
-    // Before the image, and even before address 0: a sum like any other.
+    // The sum may be before the image, and even before address 0.
     let before = example::object().relocated(16, R_X86_64_64, TABLE, i64::MIN);
     assert_eq!(u64::from_le_bytes(bound(&before, 0, 16)), (DATA_AT + 4).wrapping_add(1 << 63));
 }
@@ -103,8 +102,8 @@ fn symbol_without_section_is_a_number_wherever_the_image_is_bound() {
 }
 
 #[test]
-fn relocation_of_no_type_changes_nothing() {
-    // With the symbol that every table begins with, which is undefined.
+fn relocation_of_type_none_changes_nothing() {
+    // It refers to the first symbol of every table, which is undefined.
     let object = object().relocated(u64::MAX, R_X86_64_NONE, 0, 7);
     let program = parsed(&object);
     assert_eq!(program.bind(HIGH).unwrap().bytes(), program.image);
@@ -172,7 +171,7 @@ fn relocation_against_a_symbol_without_a_place_is_refused_by_its_name() {
             "{defect}"
         );
     }
-    // The symbol of a section has no name but the section's.
+    // A section symbol has the section's name only.
     let defect = refused(|object| {
         *object = object.clone().with_symbol("", COMMENT, 0).relocated(16, R_X86_64_64, ADDED, 0)
     });
