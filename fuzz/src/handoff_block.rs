@@ -1,13 +1,17 @@
 //! The block.
 //!
 //! * No bytes make the check panic, wherever the purgatory is.
-//! * An accepted block keeps every rule of `handoff`, and no part of it is where the purgatory writes.
+//! * An accepted block keeps every rule of `handoff`, and no part of it is where the purgatory
+//!   writes.
+//! * The pages of its black box hold nothing else, and have room for all that goes there.
+
+mod black_box; // its part of the block
 
 use std::mem::offset_of;
 
 use handoff::block::VERSION;
 use handoff::report::FIELD_LEN;
-use handoff::{Block, EngineId, OnCorrupt, Permissions, RegionKind};
+use handoff::{BlackBox, Block, EngineId, OnCorrupt, Permissions, RegionKind};
 use purgatory::received::{Handoff, Itself, Span, receive};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -17,14 +21,15 @@ use crate::{Answer, Seed};
 
 const BLOCK_LEN: usize = size_of::<Block>();
 const REGIONS_AT: usize = offset_of!(Block, regions);
+const BLACK_BOX_AT: usize = offset_of!(Block, black_box);
 const PLACE_LEN: usize = 24;
 /// The crash region of the good block.
 const CRASH: (u64, u64) = (0x1_7000_0000, LEAST_CRASH_REGION);
 const PHYS_LIMIT: u64 = 1 << 46;
 
 /// Checks two blocks:
-/// * the one in `data`, after the purgatory's place: its start, the offset of the part that it writes,
-///   and its length, of eight bytes each;
+/// * the one in `data`, after the purgatory's place: its start, the offset of the part that it
+///   writes, and its length, of eight bytes each;
 /// * a good block with some bytes changed. Each three bytes of `data` are an offset and a value.
 pub fn check(data: &[u8]) -> Answer {
     let (place, rest) = prefix::<PLACE_LEN>(data);
@@ -158,6 +163,15 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
     assert!(inside((rip, rip + 1), file_of(RegionKind::Kernel)), "entry point");
     assert!(inside((rsi, rsi + 4096), file_of(RegionKind::BootParams)), "boot parameters");
 
+    let taken: Vec<Range> =
+        regions.iter().map(|region| region.1).chain([purgatory, elfcorehdr]).collect();
+    black_box_keeps_the_rules(&raw[BLACK_BOX..REGIONS], crash, &taken, at(0x98, 8), at(0x6c, 4));
+
+    let taken: Vec<Range> =
+        regions.iter().map(|region| region.1).chain([purgatory, elfcorehdr]).collect();
+    let black_box = &raw[BLACK_BOX_AT..BLACK_BOX_AT + size_of::<BlackBox>()];
+    black_box::keeps_the_rules(black_box, crash, &taken, at(0x98, 8), at(0x6c, 4));
+
     let wide = |span: Span| (u128::from(span.start()), u128::from(span.end()));
     assert_eq!(
         handoff
@@ -194,13 +208,63 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
     assert_eq!(words.map(u128::from), [0x60, 0x68, 0x6c, 0x78, 0x80].map(|offset| at(offset, 4)));
 }
 
+/// Every rule of the black box, of which these are the bytes. `taken` is all else that the crash
+/// region holds.
+fn black_box_keeps_the_rules(
+    raw: &[u8],
+    crash: Range,
+    taken: &[Range],
+    phys_limit: u128,
+    permissions: u128,
+) {
+    let at = |offset, len| word(raw, offset, len).expect("inside the black box");
+    let span = |offset| (at(offset, 8), at(offset, 8) + at(offset + 8, 8));
+    let pages = |range: &Range| range.0 % 4096 == 0 && range.1 % 4096 == 0;
+    let records = [8, 16, 24, 32].map(|offset| (at(offset, 8), at(offset, 8) + 4096));
+    let copies = [0x28, 0x38].map(span);
+    let used: Vec<Range> =
+        records.iter().chain(&copies).copied().filter(|range| range.0 != 0).collect();
+    for (index, &range) in used.iter().enumerate() {
+        assert!(pages(&range) && range.0 < range.1 && inside(range, crash), "{range:x?}");
+        assert!(taken.iter().all(|&other| apart(other, range)), "{range:x?} is taken");
+        assert!(used[index + 1..].iter().all(|&other| apart(other, range)), "{range:x?} twice");
+    }
+    assert!(at(0, 8) != 0 || used.is_empty(), "generation");
+
+    let log = &raw[0x48..0xa8];
+    let copied = copies[0].0 != 0;
+    assert_eq!(copied, log.iter().any(|&byte| byte != 0), "log and copies");
+    if copied {
+        let array = |offset| (span(offset), at(offset + 16, 4), at(offset + 20, 4));
+        let arrays = [0x58, 0x70, 0x88].map(array);
+        let ringbuffer = span(0x48);
+        for source in arrays.iter().map(|array| array.0).chain([ringbuffer]) {
+            assert!(apart(source, crash) && source.1 <= phys_limit, "{source:x?}");
+        }
+        let len = ringbuffer.1 - ringbuffer.0;
+        assert!(at(0xa0, 4) + 8 <= len && at(0xa4, 4) + 8 <= len, "heads");
+        for ((start, end), element, kept) in arrays {
+            let elements = (end - start) / element;
+            assert!((elements * element, elements.count_ones()) == (end - start, 1), "elements");
+            assert!((1..=elements).contains(&kept), "kept");
+        }
+        let needed = 0x88 + len + arrays.iter().map(|(_, len, kept)| len * kept).sum::<u128>();
+        for (start, end) in copies.into_iter().filter(|copy| copy.0 != 0) {
+            assert!((needed..=8 << 20).contains(&(end - start)), "copy");
+        }
+    }
+    let ports = [at(0xa8, 4), at(0xac, 4), at(0xac, 4) + at(0xb0, 4)];
+    assert!(ports.iter().all(|port| *port <= 0xffff), "ports");
+    assert!(ports == [0; 3] || permissions & 2 != 0, "ports without permission");
+}
+
 fn seed((block, itself): (Block, Itself)) -> Vec<u8> {
     let place = [itself.start, itself.written_offset, itself.image_len].map(u64::to_le_bytes);
     [place.as_flattened(), block.as_bytes()].concat()
 }
 
-/// A block as the loader makes it, one at the end of physical memory, one without an initrd, and two
-/// invalid ones.
+/// A block as the loader makes it, one at the end of physical memory, one without an initrd, one
+/// without a black box, and two invalid ones.
 pub fn seeds() -> Vec<Seed> {
     let good = || block(CRASH.0, CRASH.1, PHYS_LIMIT);
     let (mut no_initrd, itself) = good();
@@ -209,6 +273,10 @@ pub fn seeds() -> Vec<Seed> {
     no_initrd.regions[5] = zerocopy::FromZeros::new_zeroed();
     no_initrd.region_count = 5.into();
     no_initrd.leaf_table.len -= 32;
+    let mut no_black_box = good();
+    no_black_box.0.black_box = Default::default();
+    let mut no_black_box = good();
+    no_black_box.0.black_box = BlackBox::default();
     let mut overlapping = good();
     overlapping.0.regions[1].start = overlapping.0.regions[3].start;
     vec![
@@ -218,6 +286,8 @@ pub fn seeds() -> Vec<Seed> {
             seed(block((1 << 52) - LEAST_CRASH_REGION, LEAST_CRASH_REGION, 1 << 52)),
         ),
         Seed::taken("without-initrd", seed((no_initrd, itself))),
+        Seed::taken("without-black-box", seed(no_black_box)),
+        Seed::taken("without-black-box", seed(no_black_box)),
         Seed::refused("overlapping", seed(overlapping)),
         Seed::refused("blank", seed((Block::blank(), itself))),
     ]

@@ -3,9 +3,11 @@
 
 use std::sync::LazyLock;
 
+use handoff::black_box::{LogArray, PrintkLog};
 use handoff::report::FIELD_LEN;
 use handoff::{
-    Block, ConsoleKind, EngineId, EntryRegs, OnCorrupt, Permissions, PhysSpan, Region, RegionKind,
+    BlackBox, Block, ConsoleKind, EngineId, EntryRegs, OnCorrupt, Permissions, PhysSpan, Region,
+    RegionKind,
 };
 use loader::image::Image;
 use loader::machine::no_reservation::Evidence;
@@ -58,7 +60,31 @@ pub fn block(start: u64, len: u64, phys_limit: u64) -> (Block, Itself) {
     block.phys_limit = U64::new(phys_limit);
     block.report = PhysSpan::new(start + 0x6080, FIELD_LEN as u64);
     block.entry = EntryRegs { rip: U64::new(start + 0x2200), rsi: U64::new(start + 0x5000) };
+    block.black_box = black_box(start);
     (block, itself)
+}
+
+/// A black box in the pages that [`block()`] leaves free, for a small log in low memory.
+fn black_box(start: u64) -> BlackBox {
+    let array = |start, element_len: u32, elements: u32, kept: u32| LogArray {
+        span: PhysSpan::new(start, u64::from(element_len * elements)),
+        element_len: element_len.into(),
+        kept: kept.into(),
+    };
+    let mut black_box = BlackBox { generation: 7.into(), ..BlackBox::default() };
+    black_box.records[0] = (start + 0x7000).into();
+    black_box.log_copies = [0xe000, 0xf000].map(|offset| PhysSpan::new(start + offset, 0x1000));
+    black_box.log = PrintkLog {
+        ringbuffer: PhysSpan::new(0x1000, 88),
+        descriptors: array(0x2000, 24, 16, 8),
+        infos: array(0x3000, 88, 16, 8),
+        text: array(0x4000, 1, 1024, 1024),
+        head_id: 24.into(),
+        head_lpos: 64.into(),
+    };
+    black_box.signals.pvpanic_port = 0x505.into();
+    (black_box.signals.kcs_port, black_box.signals.kcs_spacing) = (0xca2.into(), 1.into());
+    black_box
 }
 
 /// A request for an image with this purgatory.

@@ -18,9 +18,12 @@
 //! course.rs       (6) in which order
 //! oracle.rs       (6) what must be said of this damage
 //! trace.rs        (6) what was executed
+//! black_box.rs    (6) what is left in memory for the next boot
+//! signals.rs      (6) what was signaled out of the machine
 //! endless.rs      (6) whether a CPU hangs forever
 //! ```
 
+mod black_box;
 mod booted;
 mod case;
 mod course;
@@ -32,6 +35,7 @@ mod memory;
 mod oracle;
 mod ramdisk;
 mod run;
+mod signals;
 mod trace;
 mod words;
 mod cases;

@@ -40,6 +40,11 @@ pub const CPU_WITH_LA57: &str = "max,-hypervisor,la57=on";
 const COM1_TRANSMIT: u16 = 0x3f8;
 /// Port of its line status register.
 const COM1_LINE_STATUS: u16 = 0x3fd;
+/// Port of the pvpanic device of a machine that boots a disk (docs/specs/pvpanic.rst of QEMU).
+pub const PVPANIC_PORT: u16 = 0x505;
+/// Port of the first register of its management controller, in KCS (IPMI v2.0, section 9.5); the
+/// second follows.
+pub const KCS_PORT: u16 = 0xca2;
 /// See [`CPU`]: `vmware_platform`, arch/x86/kernel/cpu/vmware.c, looks for "VMware-".
 const SMBIOS: &str = "type=1,serial=VMware-1";
 
@@ -175,6 +180,11 @@ impl Machine {
                 // The bootloader's BIOS stages ask for a graphics mode.
                 let exit = format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4");
                 line.args(["-device", "VGA", "-device", &exit]);
+                // Where the purgatory can signal.
+                let pvpanic = format!("pvpanic,ioport={PVPANIC_PORT:#x}");
+                let kcs = format!("isa-ipmi-kcs,bmc=bmc,ioport={KCS_PORT:#x}");
+                line.args(["-device", &pvpanic, "-device", "ipmi-bmc-sim,id=bmc"]);
+                line.args(["-device", &kcs]);
             }
         }
         // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU connects to the runner,

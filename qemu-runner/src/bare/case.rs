@@ -6,6 +6,7 @@ use loader::request::EngineChoice;
 use orders::orders::{Nmi, Tables};
 use orders::{Ending, StepKind};
 
+use super::black_box::Left;
 use super::memory::Memory;
 use super::trace::Forbidden;
 use crate::machine::{CPU, CPU_WITH_LA57, CPU_WITHOUT_GIB_PAGES, CPU_WITHOUT_SHA_NI};
@@ -173,6 +174,8 @@ pub struct Arrangement {
     pub stuck_console: bool,
     /// A machine check is injected once the purgatory is in an endless loop.
     pub machine_check: bool,
+    /// What must be left in the black box, and nothing else in the crash region.
+    pub left: Option<Left>,
     /// Every instruction of the purgatory is traced, and of those that a block can forbid exactly
     /// these must have been executed.
     pub traced: Option<&'static [Forbidden]>,
@@ -198,6 +201,7 @@ impl Default for Arrangement {
             console: Some(COM1),
             stuck_console: false,
             machine_check: false,
+            left: None,
             traced: None,
         }
     }

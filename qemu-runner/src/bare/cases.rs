@@ -1,5 +1,6 @@
 //! The rows, by what is damaged.
 
+mod black_box;
 mod block;
 mod elfcorehdr;
 mod exceptions;
@@ -25,6 +26,7 @@ pub const FAMILIES: &[(&str, &[Case])] = &[
     ("rewritten", elfcorehdr::REWRITTEN),
     ("exceptions", exceptions::CASES),
     ("machine checks", machine_checks::CASES),
+    ("black box", black_box::CASES),
     ("policy", policy::CASES),
     ("permissions", permissions::CASES),
 ];

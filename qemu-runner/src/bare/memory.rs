@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use handoff::{Block, DIGEST_LEN, RegionKind};
+use handoff::{Block, DIGEST_LEN, PAGE_SIZE, RegionKind};
 use loader::image::{ByBlock, Image, SegmentKind, Verification};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -16,6 +16,8 @@ pub struct Memory {
     segments: Vec<Loaded>,
     block_at: u64,
     purgatory_elf: Vec<u8>,
+    /// Writes outside the crash region.
+    outside: Vec<Write>,
 }
 
 #[derive(Clone, Debug)]
@@ -64,7 +66,8 @@ impl Memory {
             }
         });
         let block_at = told(image).block_at.start();
-        Self { segments: segments.collect(), block_at, purgatory_elf: purgatory_elf.to_vec() }
+        let (purgatory_elf, outside) = (purgatory_elf.to_vec(), Vec::new());
+        Self { segments: segments.collect(), block_at, purgatory_elf, outside }
     }
 
     pub fn block(&self) -> Block {
@@ -97,6 +100,11 @@ impl Memory {
         let sealed = block.sealed_bytes().concat();
         let seal = sha256(&[&sealed, self.read(table.0, table.1)].concat());
         self.edit_block(|block| block.seal = seal);
+    }
+
+    /// What the purgatory's image has after the block: data that it writes, and its stacks.
+    pub fn own_data(&self) -> Range<u64> {
+        self.block_at + size_of::<Block>() as u64..self.block().leaf_table.start.get()
     }
 
     pub fn start(&self, kind: RegionKind) -> u64 {
@@ -186,8 +194,41 @@ impl Memory {
             .unwrap_or_else(|| panic!("{physical:#x}-{end:#x} is in no segment"))
     }
 
+    /// Puts `bytes` outside the crash region, where the crash kernel's log is.
+    pub fn put_outside(&mut self, at: u64, bytes: Vec<u8>) {
+        self.outside.push(Write { at, bytes });
+    }
+
+    /// What was put outside the crash region.
+    pub fn outside(&self) -> &[Write] {
+        &self.outside
+    }
+
+    /// Address and bytes of each segment as it is now, ascending.
+    pub fn segments(&self) -> Vec<(u64, &[u8])> {
+        let mut segments: Vec<_> =
+            self.segments.iter().map(|segment| (segment.start, &segment.now[..])).collect();
+        segments.sort_by_key(|(start, _)| *start);
+        segments
+    }
+
+    /// Pages of the crash region that no segment covers, ascending.
+    pub fn holes(&self) -> Vec<Range<u64>> {
+        let crash_region = range(&self.block().crash_region);
+        let mut at = crash_region.start;
+        let mut holes = Vec::new();
+        for (start, bytes) in self.segments() {
+            holes.push(at..start);
+            at = (start + bytes.len() as u64).next_multiple_of(PAGE_SIZE);
+        }
+        holes.push(at..crash_region.end);
+        holes.retain(|hole| !hole.is_empty());
+        holes
+    }
+
+    /// All stray writes: the damage, and what was put outside the crash region.
     pub fn writes(&self) -> Vec<Write> {
-        let mut writes: Vec<Write> = Vec::new();
+        let mut writes = self.outside.clone();
         for Loaded { start, before, now, .. } in &self.segments {
             let mut differing =
                 (0..now.len()).filter(|&index| before[index] != now[index]).peekable();

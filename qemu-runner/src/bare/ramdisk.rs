@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use handoff::report::{Elfcorehdr, FIELD_LEN};
-use handoff::{Block, RegionKind};
+use handoff::{Block, RegionKind, Verdict};
 use loader::image::Image;
 use orders::orders::{MAX_SEALED, MAX_SEGMENTS, MAX_STEPS, Mode};
 use orders::{Orders, PhysSpan, SealedSpan, Segment, Step, StepKind};
@@ -72,7 +72,7 @@ pub fn crash(
         disk.orders.steps[index] =
             Step { kind, reserved: 0.into(), at: (*at).into(), file: disk.append(bytes) };
     }
-    let mut sealed = sealed(image, memory);
+    let mut sealed = sealed(expect, image, memory);
     sealed.extend(elfcorehdr(expect, arrangement, image, memory));
     disk.orders.sealed_count = fits("sealed spans", sealed.len(), MAX_SEALED)?.into();
     disk.orders.sealed[..sealed.len()].copy_from_slice(&sealed);
@@ -96,9 +96,12 @@ fn fits(what: &str, count: usize, room: usize) -> Result<u32, Error> {
 /// What the payload must find unchanged. As they were loaded: every region with its zero tail, but
 /// for the report, which the purgatory fills in, and for the payload's own tail, which it uses. As
 /// they were at the panic: block and leaf table.
-fn sealed(image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
+fn sealed(expect: &Expect, image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
     let loaded = &told(image).block;
-    let as_loaded = Memory::of(image, &[]);
+    // If the verdict is ok, the payload finds what was there at the panic, even where a case has
+    // changed and resealed it.
+    let as_loaded =
+        if expect.verdict == Verdict::Ok { memory.clone() } else { Memory::of(image, &[]) };
     let report = loaded.report.start.get();
     let report = report..report + FIELD_LEN as u64;
     let mut sealed = Vec::new();

@@ -12,7 +12,7 @@ use super::case::{Arrangement, Case, Cpu};
 use super::description::Facts;
 use super::judge::{self, Observed};
 use super::memory::{Memory, told};
-use super::{debugger, ramdisk, words};
+use super::{black_box, debugger, ramdisk, signals, words};
 use crate::context::{self, Context};
 use crate::error::{Error, check, with_causes};
 use crate::evidence::armed::range;
@@ -129,6 +129,7 @@ fn play(
             vm
         }
     };
+    let before = black_box::crash_region(&memory, &vm.ram)?;
     watch(&mut vm, case, arrangement.machine_check.then_some(&memory), &mut observed, outcome)?;
     // One that continues is the machine that was described.
     if start != Start::Booted && arrangement.built_on.is_none() {
@@ -139,6 +140,10 @@ fn play(
         )?;
     }
     judge::judge(case, &arrangement, &request, &memory, &mut observed, &mut vm)?;
+    if let Some(left) = arrangement.left {
+        outcome.now(black_box::check_left(case, left, &memory, &before, &vm.ram)?);
+        signals::check_signals(case, &memory, &mut vm)?;
+    }
     remove_big_files(context, &directory, start != Start::Booted)
 }
 

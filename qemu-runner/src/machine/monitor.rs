@@ -176,6 +176,33 @@ impl Monitor {
         check_eq!(reason, "guest-reset", "how the machine ended")
     }
 
+    /// Reads every event that a QEMU that has ended has left.
+    pub fn read_to_end(&mut self) {
+        // The end is an error.
+        while self.read_until_deadline("the last event").is_ok() {}
+    }
+
+    /// How often the guest has signaled that it panicked and enters its capture kernel, as far as
+    /// events were read.
+    pub fn crash_loaded(&self) -> usize {
+        self.seen.iter().filter(|event| event["event"] == "GUEST_CRASHLOADED").count()
+    }
+
+    /// Reads one byte from an I/O port of the guest.
+    pub fn read_port(&mut self, port: u16) -> Result<u8, Error> {
+        let said = self.human(&format!("i /bx {port:#x}"))?;
+        // `portb[0x0ca3] = 0x1`.
+        let byte =
+            said.split_once("= 0x").and_then(|(_, hex)| u8::from_str_radix(hex.trim(), 16).ok());
+        byte.ok_or_else(|| Error::unreadable("the port that QEMU shows", &said))
+    }
+
+    /// Writes one byte to an I/O port of the guest.
+    pub fn write_port(&mut self, port: u16, byte: u8) -> Result<(), Error> {
+        let said = self.human(&format!("o /b {port:#x} {byte:#x}"))?;
+        check_eq!(said.trim(), "", "QEMU's answer to a write to a port")
+    }
+
     /// Plugs in a device and waits for the guest's firmware-level answer, which Linux gives when it
     /// has finished with it.
     fn add_device(&mut self, id: &str, device: Value) -> Result<(), Error> {

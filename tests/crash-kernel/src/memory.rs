@@ -43,7 +43,7 @@ const BARE: [Range<u64>; 3] = [
     map::TRAMPOLINE..map::TRAMPOLINE + PAGE,
 ];
 
-const _: () = assert!(map::KERNEL_HEAP + HEAP_LEN <= MARKERS[0]);
+const _: () = assert!(map::KERNEL_HEAP + HEAP_LEN <= map::KERNEL_LOG);
 
 unsafe extern "C" {
     static _text: u8;

@@ -1,5 +1,7 @@
 //! `[10]` The steps between loading and the panic.
 
+use core::ops::Range;
+
 use orders::{StepKind, map};
 
 use crate::elfcorehdr::{self, Written};
@@ -46,12 +48,17 @@ fn take(step: &Step, crash: &Crash, memory: &mut Memory, written: &mut Written) 
     elfcorehdr::rewrite(crash, memory, written);
 }
 
-/// Writes in the crash region only: elsewhere this kernel might damage itself.
+/// Writes in the crash region, or where a kernel log is put: elsewhere this kernel might damage
+/// itself.
 fn stray_write(step: &Step) {
     let crash_region = map::CRASH_REGION_START..map::CRASH_REGION_START + map::CRASH_REGION_LEN;
-    if !crash_region.contains(&step.at) || step.bytes.len() as u64 > crash_region.end - step.at {
+    let log = map::KERNEL_LOG..map::KERNEL_LOG + map::KERNEL_LOG_LEN;
+    let holds = |room: &Range<u64>| {
+        room.contains(&step.at) && step.bytes.len() as u64 <= room.end - step.at
+    };
+    if ![crash_region, log].iter().any(holds) {
         give_up(format_args!(
-            "{} bytes are to be written to {:#x}, outside the crash region",
+            "{} bytes are to be written to {:#x}, outside the crash region and the kernel log",
             step.bytes.len(),
             step.at
         ));

@@ -31,6 +31,11 @@ pub const CRASH_NOTE_LEN: u64 = 0x2000;
 /// The rest of the kernel's data: heap and stacks.
 pub const KERNEL_HEAP: u64 = CRASH_NOTE + 0x10_0000;
 
+/// Where stray writes put a kernel log: after the heap, before the crash region.
+pub const KERNEL_LOG: u64 = KERNEL_DATA_START + 0x0200_0000;
+/// Bytes reserved for it.
+pub const KERNEL_LOG_LEN: u64 = 0x0100_0000;
+
 /// Where orders are awaited: after the crash region and the marker there.
 pub const ORDERS: u64 = 0x1800_0000;
 /// Bytes reserved for them: enough for an initial RAM disk of 12 MiB.
@@ -49,5 +54,6 @@ const _: () = assert!(
     CRASH_NOTE + CRASH_NOTE_LEN <= KERNEL_HEAP && KERNEL_HEAP < KERNEL_DATA_START + KERNEL_DATA_LEN
 );
 const _: () = assert!(KERNEL_DATA_START + KERNEL_DATA_LEN == CRASH_REGION_START);
+const _: () = assert!(KERNEL_LOG + KERNEL_LOG_LEN < CRASH_REGION_START);
 // A page with a marker follows the crash region.
 const _: () = assert!(ORDERS >= CRASH_REGION_START + CRASH_REGION_LEN + 4096);

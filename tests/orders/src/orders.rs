@@ -87,7 +87,8 @@ wire_enum! {
         CpuRemoved = 4;
         /// Rewrites the elfcorehdr from what the kernel knows, as on a hotplug event.
         Rewrite = 5;
-        /// A stray write: these bytes of the file go to physical address `at`, in the crash region.
+        /// A stray write: these bytes of the file go to physical address `at`, in the crash region
+        /// or in the room for a kernel log.
         Write = 6;
     }
 }

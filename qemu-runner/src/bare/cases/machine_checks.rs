@@ -19,10 +19,14 @@ fn machine_check(arrangement: &mut Arrangement) {
     arrangement.machine_check = true;
 }
 
-/// Overwrites a function, and makes digest and seal right again: the purgatory is one leaf, and its
-/// region comes first.
-fn unnoticed_instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
+/// Overwrites a function, and makes digest and seal right again.
+pub(super) fn unnoticed_instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
     memory.overwrite(function, code);
+    reseal_purgatory(memory);
+}
+
+/// Makes digest and seal fit the purgatory's code: it is one leaf, and its region comes first.
+pub(super) fn reseal_purgatory(memory: &mut Memory) {
     let digest = sha256(memory.region(RegionKind::Purgatory));
     memory.leaf(0).copy_from_slice(&digest);
     memory.reseal();
