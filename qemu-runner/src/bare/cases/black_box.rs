@@ -298,7 +298,14 @@ pub const CASES: &[Case] = rows! {
         },
         Expect::reset(
             Verdict::MachineCheck,
-            &["exception 18 ", "bank 9 status ", "verdict 0x41 machine-check"],
+            &[
+                "exception 18 ",
+                "was verifying purgatory at {purgatory}-",
+                "was verifying kernel at {kernel}-",
+                "was verifying initrd at {initrd}-{initrd+ffff}",
+                "bank 9 status ",
+                "verdict 0x41 machine-check",
+            ],
         );
     "black-box-broken-seal":
         "the block's black box was changed: no address is trusted, and nothing is written",
