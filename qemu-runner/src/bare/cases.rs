@@ -5,6 +5,7 @@ mod block;
 mod elfcorehdr;
 mod exceptions;
 mod hotplug;
+mod kernel_log;
 mod machine_checks;
 mod permissions;
 mod policy;

@@ -129,7 +129,8 @@ fn play(
             vm
         }
     };
-    let before = black_box::crash_region(&memory, &vm.ram)?;
+    let left = arrangement.left;
+    let before = left.map(|_| black_box::crash_region(&memory, &vm.ram)).transpose()?;
     watch(&mut vm, case, arrangement.machine_check.then_some(&memory), &mut observed, outcome)?;
     // One that continues is the machine that was described.
     if start != Start::Booted && arrangement.built_on.is_none() {
@@ -140,7 +141,7 @@ fn play(
         )?;
     }
     judge::judge(case, &arrangement, &request, &memory, &mut observed, &mut vm)?;
-    if let Some(left) = arrangement.left {
+    if let (Some(left), Some(before)) = (left, before) {
         outcome.now(black_box::check_left(case, left, &memory, &before, &vm.ram)?);
         signals::check_signals(case, &memory, &mut vm)?;
     }
