@@ -165,10 +165,6 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
 
     let taken: Vec<Range> =
         regions.iter().map(|region| region.1).chain([purgatory, elfcorehdr]).collect();
-    black_box_keeps_the_rules(&raw[BLACK_BOX..REGIONS], crash, &taken, at(0x98, 8), at(0x6c, 4));
-
-    let taken: Vec<Range> =
-        regions.iter().map(|region| region.1).chain([purgatory, elfcorehdr]).collect();
     let black_box = &raw[BLACK_BOX_AT..BLACK_BOX_AT + size_of::<BlackBox>()];
     black_box::keeps_the_rules(black_box, crash, &taken, at(0x98, 8), at(0x6c, 4));
 
@@ -208,56 +204,6 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
     assert_eq!(words.map(u128::from), [0x60, 0x68, 0x6c, 0x78, 0x80].map(|offset| at(offset, 4)));
 }
 
-/// Every rule of the black box, of which these are the bytes. `taken` is all else that the crash
-/// region holds.
-fn black_box_keeps_the_rules(
-    raw: &[u8],
-    crash: Range,
-    taken: &[Range],
-    phys_limit: u128,
-    permissions: u128,
-) {
-    let at = |offset, len| word(raw, offset, len).expect("inside the black box");
-    let span = |offset| (at(offset, 8), at(offset, 8) + at(offset + 8, 8));
-    let pages = |range: &Range| range.0 % 4096 == 0 && range.1 % 4096 == 0;
-    let records = [8, 16, 24, 32].map(|offset| (at(offset, 8), at(offset, 8) + 4096));
-    let copies = [0x28, 0x38].map(span);
-    let used: Vec<Range> =
-        records.iter().chain(&copies).copied().filter(|range| range.0 != 0).collect();
-    for (index, &range) in used.iter().enumerate() {
-        assert!(pages(&range) && range.0 < range.1 && inside(range, crash), "{range:x?}");
-        assert!(taken.iter().all(|&other| apart(other, range)), "{range:x?} is taken");
-        assert!(used[index + 1..].iter().all(|&other| apart(other, range)), "{range:x?} twice");
-    }
-    assert!(at(0, 8) != 0 || used.is_empty(), "generation");
-
-    let log = &raw[0x48..0xa8];
-    let copied = copies[0].0 != 0;
-    assert_eq!(copied, log.iter().any(|&byte| byte != 0), "log and copies");
-    if copied {
-        let array = |offset| (span(offset), at(offset + 16, 4), at(offset + 20, 4));
-        let arrays = [0x58, 0x70, 0x88].map(array);
-        let ringbuffer = span(0x48);
-        for source in arrays.iter().map(|array| array.0).chain([ringbuffer]) {
-            assert!(apart(source, crash) && source.1 <= phys_limit, "{source:x?}");
-        }
-        let len = ringbuffer.1 - ringbuffer.0;
-        assert!(at(0xa0, 4) + 8 <= len && at(0xa4, 4) + 8 <= len, "heads");
-        for ((start, end), element, kept) in arrays {
-            let elements = (end - start) / element;
-            assert!((elements * element, elements.count_ones()) == (end - start, 1), "elements");
-            assert!((1..=elements).contains(&kept), "kept");
-        }
-        let needed = 0x88 + len + arrays.iter().map(|(_, len, kept)| len * kept).sum::<u128>();
-        for (start, end) in copies.into_iter().filter(|copy| copy.0 != 0) {
-            assert!((needed..=8 << 20).contains(&(end - start)), "copy");
-        }
-    }
-    let ports = [at(0xa8, 4), at(0xac, 4), at(0xac, 4) + at(0xb0, 4)];
-    assert!(ports.iter().all(|port| *port <= 0xffff), "ports");
-    assert!(ports == [0; 3] || permissions & 2 != 0, "ports without permission");
-}
-
 fn seed((block, itself): (Block, Itself)) -> Vec<u8> {
     let place = [itself.start, itself.written_offset, itself.image_len].map(u64::to_le_bytes);
     [place.as_flattened(), block.as_bytes()].concat()
@@ -274,8 +220,6 @@ pub fn seeds() -> Vec<Seed> {
     no_initrd.region_count = 5.into();
     no_initrd.leaf_table.len -= 32;
     let mut no_black_box = good();
-    no_black_box.0.black_box = Default::default();
-    let mut no_black_box = good();
     no_black_box.0.black_box = BlackBox::default();
     let mut overlapping = good();
     overlapping.0.regions[1].start = overlapping.0.regions[3].start;
@@ -286,7 +230,6 @@ pub fn seeds() -> Vec<Seed> {
             seed(block((1 << 52) - LEAST_CRASH_REGION, LEAST_CRASH_REGION, 1 << 52)),
         ),
         Seed::taken("without-initrd", seed((no_initrd, itself))),
-        Seed::taken("without-black-box", seed(no_black_box)),
         Seed::taken("without-black-box", seed(no_black_box)),
         Seed::refused("overlapping", seed(overlapping)),
         Seed::refused("blank", seed((Block::blank(), itself))),
