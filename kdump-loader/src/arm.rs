@@ -5,6 +5,7 @@
 mod error; // why nothing was armed, and what is armed then
 pub mod request_for; // from options to a request
 mod rounds; // the order of arming, while the machine may change
+pub mod generation; // the number of a load, and the way to its black box for the next boot
 pub mod load; // with kexec_load(2)
 pub mod load_file; // with kexec_file_load(2)
 pub mod unload; // disarm

@@ -17,10 +17,20 @@ use std::path::PathBuf;
 
 use clap::Args;
 use handoff::OnCorrupt;
-use loader::request::{Confidential, Console, EngineChoice};
+use loader::request::{Confidential, Console, EngineChoice, SignalChoice};
 use serde::{Deserialize, Serialize};
 
-use words::{console, leaf_size, reset_delay};
+use words::{console, leaf_size, reset_delay, signal};
+
+/// Whether the image has a black box.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BlackBoxChoice {
+    /// If /var/lib can be written, so that the next boot finds it.
+    Auto,
+    /// No.
+    #[default]
+    No,
+}
 
 /// The options of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
@@ -99,12 +109,31 @@ pub struct Options {
     #[arg(long, value_name = "SIZE", value_parser = leaf_size)]
     #[serde(skip_serializing_if = "Option::is_none", with = "wire::leaf_size")]
     pub leaf_size: Option<u32>,
+    /// Whether the purgatory leaves a record of a panic, and a copy of the kernel log, in crash
+    /// memory
+    ///
+    /// Most resets keep them. Their places are recorded in /var/lib/kdump-loader, so that the next
+    /// boot finds them. Without that directory, or if the crash region has no room, the image is
+    /// loaded without them.
+    #[arg(long, value_name = "WHETHER", default_value = words::NO,
+          value_parser = words::listed(&words::BLACK_BOX, words::black_box))]
+    #[serde(skip_serializing_if = "is_default", with = "wire::black_box")]
+    pub black_box: BlackBoxChoice,
+    /// Devices through which the purgatory signals a panic: auto (those that the machine has),
+    /// pvpanic, ipmi, both with a comma, or none
+    ///
+    /// pvpanic tells the hypervisor. ipmi adds an entry to the event log of the baseboard
+    /// management controller. Confidential guests send no signal.
+    #[arg(long, value_name = "DEVICES", default_value = words::NONE, value_parser = signal)]
+    #[serde(skip_serializing_if = "is_default", with = "wire::signal")]
+    pub signal: SignalChoice,
     /// Use this purgatory instead of the embedded one: this project's, the kernel's or kexec-tools'
     /// (purgatory.ro)
     ///
     /// Foreign purgatories hang on a mismatch. They do not check the elfcorehdr and make no report;
-    /// the kernel's prints nothing. Options they do not support are rejected: --on-corrupt,
-    /// --reset-delay, --engine, --leaf-size, and for the kernel's purgatory --console.
+    /// the kernel's prints nothing. They leave no black box and send no signals. Options they do
+    /// not support are rejected: --on-corrupt, --reset-delay, --engine, --leaf-size, --signal, and
+    /// for the kernel's purgatory --console.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "wire::optional_path")]
     pub purgatory: Option<PathBuf>,

@@ -39,7 +39,6 @@ use image::Image;
 use process::{Process, Verifier};
 use report::{Measured, Report};
 
-/// Where the record is, relative to the root.
 pub const RECORD: &str = "docs/bench/verify.jsonl";
 /// From this size on, all repetitions run in one process: building the image takes longer.
 const LARGE_KIB: u64 = 256 << 10;
@@ -71,7 +70,9 @@ impl Args {
             return instructions::count_and_compare(repo, self.write, false);
         }
         let contestants = contestants(repo)?;
-        contestants.iter().try_for_each(|one| println_stderr(&one.rejects_a_flipped_bit()?))?;
+        for contestant in &contestants {
+            eprintln!("{}", contestant.rejects_a_flipped_bit()?);
+        }
         let mut measured = Vec::new();
         for image in Image::all(repo, !self.no_sweep)? {
             measured.extend(self.measure(&contestants, &image)?);
@@ -80,9 +81,8 @@ impl Args {
         if self.write {
             record::write(repo, RECORD, &machine, &measured)?;
         }
-        let report = Report::new(machine, measured);
-        print!("{report}");
-        if self.write { repo.write("docs/bench/verify.txt", &report.to_string()) } else { Ok(()) }
+        let report = Report { machine, measured };
+        record::print(repo, "docs/bench/verify.txt", self.write, &report)
     }
 
     /// Contestants take turns, so a busy minute of this machine slows all of them.
@@ -101,11 +101,6 @@ impl Args {
         }
         Ok(measured.into_iter().flatten().collect())
     }
-}
-
-fn println_stderr(line: &str) -> Result<()> {
-    eprintln!("{line}");
-    Ok(())
 }
 
 /// All contestants. An engine that this CPU lacks, or a missing kernel, is named and left out.
@@ -145,7 +140,6 @@ pub struct Check {
 }
 
 impl Check {
-    /// Prints one line for each check; an error if one fails.
     pub fn run(&self, repo: &Repository) -> Result<()> {
         drop_ins(repo)?;
         if self.drop_ins { Ok(()) } else { instructions::count_and_compare(repo, false, true) }
@@ -181,7 +175,6 @@ pub struct Contestant {
 }
 
 impl Contestant {
-    /// Verifies, and prints the answer as JSON.
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let answer = contestant::run(repo, &serde_json::from_str(&self.task)?)?;
         println!("{}", serde_json::to_string(&answer)?);

@@ -8,12 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::repository::Repository;
 
-/// The machine and the versions on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// As /proc/cpuinfo names it.
     pub cpu: String,
-    /// Number of CPUs.
     pub cpus: usize,
     /// `uname -r`.
     pub kernel: String,
@@ -26,7 +24,6 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Describes this machine.
     pub fn here(repo: &Repository) -> Result<Self> {
         let cpuinfo =
             std::fs::read_to_string("/proc/cpuinfo").context("cannot read /proc/cpuinfo")?;

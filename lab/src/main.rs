@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! bench/      how long each purgatory takes to verify one image, by the code of the built binaries
-//! storm/      memory comes block after block: which way keeps the crash image up to date, at what cost
-//! panics.rs   panics at drawn moments while memory and CPUs come and go, and the cause of every miss
+//! storm/      memory comes block after block: which way keeps the crash image up to date
+//! panics.rs   panics at drawn moments while memory and CPUs come and go; the cause of each miss
 //! pages/      pages and pictures, checked in a browser
 //! plots/      the pictures in docs/, drawn from the records beside them
 //! ```

@@ -30,7 +30,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// Checks all of them, and prints one line for each.
     pub fn run(&self, repo: &Repository) -> Result<()> {
         repo.xtask(&["setup", "--only", "browser"])?;
         let context = repo.context()?;

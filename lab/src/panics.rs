@@ -22,7 +22,6 @@ use crate::repository::{Repository, explain};
 /// The two that are compared.
 const CONTESTANTS: [Contestant; 2] = [Contestant::InKernel, Contestant::KexecPerEvent];
 
-/// Where the record is, relative to the root.
 pub const RECORD: &str = "docs/storm/panics.jsonl";
 
 /// How to read the report.
@@ -53,28 +52,19 @@ pub struct Args {
 }
 
 impl Args {
-    /// Panics and prints; an error if a miss has no cause.
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let Self { count, seed, write, .. } = *self;
         let context = repo.prepare_guests(self.bzimage.as_deref())?;
-        let machine = Machine::here(repo)?;
-        let mut panicked = Vec::new();
-        for draw in draws(seed, count) {
-            for contestant in CONTESTANTS {
-                let one = panics::run(&context, contestant, &draw).map_err(explain)?;
-                let (number, sentence) = (draw.number, one.sentence());
-                eprintln!("{number:>3} {contestant}: {sentence}; took {} s", one.took_s);
-                panicked.push(one);
-                if write {
-                    record::write(repo, RECORD, &machine, &panicked)?;
-                }
-            }
-        }
+        let draws = draws(seed, count);
+        let all = draws.iter().flat_map(|draw| CONTESTANTS.map(|contestant| (draw, contestant)));
+        let path = write.then_some(RECORD);
+        let (machine, panicked) = record::series(repo, path, all, |(draw, contestant)| {
+            let one = panics::run(&context, contestant, draw).map_err(explain)?;
+            let line = format!("{:>3} {contestant}: {}", draw.number, one.sentence());
+            Ok((one, line))
+        })?;
         let report = Report { machine, panicked };
-        print!("{report}");
-        if write {
-            repo.write("docs/storm/panics.md", &report.to_string())?;
-        }
+        record::print(repo, "docs/storm/panics.md", write, &report)?;
         let unexplained = report.panicked.iter().filter(|one| one.cause == Cause::Unexplained);
         let (unexplained, all) = (unexplained.count(), report.panicked.len());
         ensure!(unexplained == 0, "{unexplained} of {all} panics ended without a known cause");
@@ -82,11 +72,8 @@ impl Args {
     }
 }
 
-/// A series.
 pub struct Report {
-    /// The host.
     pub machine: Machine,
-    /// Every panic.
     pub panicked: Vec<Panicked>,
 }
 
@@ -97,11 +84,8 @@ impl fmt::Display for Report {
         writeln!(out, "# Panics at drawn moments\n")?;
         writeln!(out, "Written by `cargo lab panics --count {count} --write` on {machine}.\n")?;
         writeln!(out, "{NOTES}")?;
-        writeln!(
-            out,
-            "| | panics | dumps | of exactly the memory that was there | seconds each |"
-        )?;
-        writeln!(out, "| --- | ---: | ---: | ---: | ---: |")?;
+        let head = "| | panics | dumps | of exactly the memory that was there | seconds each |";
+        writeln!(out, "{head}\n| --- | ---: | ---: | ---: | ---: |")?;
         let of = |contestant| panicked.iter().filter(move |one| one.contestant == contestant);
         for contestant in CONTESTANTS {
             let all = of(contestant).count();
@@ -118,11 +102,9 @@ impl fmt::Display for Report {
                 writeln!(out, "* {count} × {}", cause.words())?;
             }
         }
-        writeln!(
-            out,
-            "\n| panic | µs after the block | contestant | devices before | in flight | result |"
-        )?;
-        writeln!(out, "| ---: | ---: | --- | ---: | --- | --- |")?;
+        let head =
+            "| panic | µs after the block | contestant | devices before | in flight | result |";
+        writeln!(out, "\n{head}\n| ---: | ---: | --- | ---: | --- | --- |")?;
         for one in panicked {
             let Panicked { contestant, draw, operations, in_flight, .. } = one;
             let (number, delay, sentence) = (draw.number, draw.delay_us, one.sentence());

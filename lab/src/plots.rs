@@ -22,11 +22,10 @@ use crate::{bench, panics, record, storm as storms};
 pub struct Args {}
 
 impl Args {
-    /// Draws them.
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let (machine, measured) = record::read(repo, bench::RECORD)?;
         repo.write("docs/bench/verify.svg", &verify::svg(&machine, &measured))?;
-        let report = bench::report::Report::new(machine, measured);
+        let report = bench::report::Report { machine, measured };
         repo.write("docs/bench/verify.txt", &report.to_string())?;
 
         let (machine, measured) = record::read(repo, storms::RECORD)?;

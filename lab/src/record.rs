@@ -3,6 +3,9 @@
 //! A record is written anew after each measurement, so an interrupted series keeps what it has.
 //! Tables and pictures are drawn from records, without a new measurement.
 
+use std::fmt::Display;
+use std::time::Instant;
+
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,7 +13,6 @@ use serde::de::DeserializeOwned;
 use crate::machine::Machine;
 use crate::repository::Repository;
 
-/// Writes a record.
 pub fn write<T: Serialize>(
     repo: &Repository,
     path: &str,
@@ -24,7 +26,33 @@ pub fn write<T: Serialize>(
     repo.write(path, &text)
 }
 
-/// Reads a record.
+/// Measures one after the other and says how long each took. With a `path`, writes the record after
+/// each.
+pub fn series<T: Serialize, R>(
+    repo: &Repository,
+    path: Option<&str>,
+    requests: impl IntoIterator<Item = R>,
+    measure: impl Fn(R) -> Result<(T, String)>,
+) -> Result<(Machine, Vec<T>)> {
+    let (machine, mut measured) = (Machine::here(repo)?, Vec::new());
+    for request in requests {
+        let began = Instant::now();
+        let (one, line) = measure(request)?;
+        eprintln!("{line}; took {} s", began.elapsed().as_secs());
+        measured.push(one);
+        if let Some(path) = path {
+            write(repo, path, &machine, &measured)?;
+        }
+    }
+    Ok((machine, measured))
+}
+
+/// Prints a report, and writes it too if that is wanted.
+pub fn print(repo: &Repository, path: &str, write: bool, report: &impl Display) -> Result<()> {
+    print!("{report}");
+    if write { repo.write(path, &report.to_string()) } else { Ok(()) }
+}
+
 pub fn read<T: DeserializeOwned>(repo: &Repository, path: &str) -> Result<(Machine, Vec<T>)> {
     let text = repo.read(path)?;
     parse(&text).with_context(|| format!("{path} is not a record of this version"))

@@ -7,21 +7,18 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use qemu_runner::Context;
 use qemu_runner::context::KernelUnderTest;
 
-/// The repository that this program was built from.
 pub struct Repository {
     /// The directory with the gate's Cargo.toml.
     pub root: PathBuf,
 }
 
 impl Repository {
-    /// Finds it.
     pub fn find() -> Result<Self> {
         let lab = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = lab.parent().context("lab/ has no parent directory")?;
         Ok(Self { root: root.to_owned() })
     }
 
-    /// Runs `cargo xtask WORDS`.
     pub fn xtask(&self, words: &[&str]) -> Result<()> {
         let mut cargo = Command::new("cargo");
         cargo.arg("xtask").args(words).current_dir(&self.root);

@@ -9,20 +9,17 @@
 pub mod table;
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::builder::PossibleValuesParser;
 use qemu_runner::storm::{self, Contestant, Measured, Request, Size};
 
-use crate::machine::Machine;
 use crate::record;
 use crate::repository::{Repository, explain};
 use table::Table;
 
 /// Kernel series of Debian: the last without the kernel's own updates, and one with them.
 pub const SERIES: [&str; 2] = ["6.1", "6.12"];
-/// Where the record is, relative to the root.
 pub const RECORD: &str = "docs/storm/storm.jsonl";
 
 /// Hot-add memory block after block, and measure which way keeps the crash image up to date
@@ -50,29 +47,21 @@ pub struct Args {
 }
 
 impl Args {
-    /// Measures and prints.
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let requests = self.requests()?;
         let context = repo.prepare_guests(self.bzimage.as_deref())?;
-        let machine = Machine::here(repo)?;
-        let mut measured = Vec::new();
-        for request in requests {
-            let began = Instant::now();
+        let measure = |request: Request| {
             let storm = storm::run(&context, &request).map_err(explain)?;
             let Measured { contestant, series, size, reloads, unprotected_s, .. } = &storm;
-            let took = began.elapsed().as_secs();
-            eprintln!(
+            let line = format!(
                 "{series} {contestant}, {size}: {reloads} reloads, nothing armed for \
-                 {unprotected_s:.3} s; took {took} s"
+                 {unprotected_s:.3} s"
             );
-            measured.push(storm);
-            if self.write {
-                record::write(repo, RECORD, &machine, &measured)?;
-            }
-        }
-        let table = Table { machine, measured }.to_string();
-        print!("{table}");
-        if self.write { repo.write("docs/storm/storm.md", &table) } else { Ok(()) }
+            Ok((storm, line))
+        };
+        let path = self.write.then_some(RECORD);
+        let (machine, measured) = record::series(repo, path, requests, measure)?;
+        record::print(repo, "docs/storm/storm.md", self.write, &Table { machine, measured })
     }
 
     /// Whether storms of this series are wanted. The user's own kernel takes the last one's place.
@@ -125,16 +114,9 @@ mod tests {
     fn by_default_every_contestant_meets_every_size_on_every_kernel_that_allows_it() {
         let all = requests("");
         assert_eq!(all.len(), 4 * (2 * Contestant::ALL.len() - 1));
-        let impossible =
-            |one: &Request| one.contestant == Contestant::InKernel && one.series == "6.1";
-        assert!(!all.iter().any(impossible));
-    }
-
-    #[test]
-    fn a_contestant_is_chosen_by_its_name() {
-        for contestant in Contestant::ALL {
-            let all = requests(&format!("--blocks 8 --kernel 6.12 --contestants {contestant}"));
-            assert!(all.len() == 1 && all[0].contestant == contestant);
-        }
+        let in_kernel = |one: &Request| one.contestant == Contestant::InKernel;
+        assert!(!all.iter().any(|one| in_kernel(one) && one.series == "6.1"));
+        let one = requests("--blocks 8 --kernel 6.12 --contestants in-kernel");
+        assert!(one.len() == 1 && in_kernel(&one[0]), "{}", Contestant::InKernel);
     }
 }

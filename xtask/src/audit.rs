@@ -21,7 +21,7 @@ use xshell::Shell;
 
 use crate::build;
 use crate::build::drop_in::{DROP_INS, DropIn};
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 use image::{MAX_FILE, MAX_LOADED};
 use reproducible::What;
 
@@ -41,7 +41,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// Builds and audits.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         match self.reproducible {
             Some(What::All) => build::build(sh, repo)?,
@@ -116,10 +115,6 @@ fn execution_faults(image: &image::Image<'_>) -> (Vec<String>, Vec<stack::Depth>
         println!("{stack:<24} {bytes:>6} bytes of {room}, at worst");
     }
     (faults, depths)
-}
-
-fn read(file: &Path) -> Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 fn parse<'data>(file: &Path, bytes: &'data [u8]) -> Result<image::Image<'data>> {

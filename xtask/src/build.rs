@@ -14,6 +14,7 @@ pub mod hosted; // programs for Linux
 pub mod manifest; // shipped files with sizes and digests
 
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::command;
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 use crate::setup;
 
 /// The purgatory's target.
@@ -32,6 +33,8 @@ pub const LINUX_TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The linker script and `audit` reject those. It is not in .cargo/config.toml, because
 /// CARGO_ENCODED_RUSTFLAGS overrides that file.
 const NO_POINTER_TABLES: &str = "-Cjump-tables=no";
+/// Where cargo finds the standard library's source.
+const LIBRARY_AT: &str = "__CARGO_TESTS_ONLY_SRC_ROOT";
 /// The separator of flags in CARGO_ENCODED_RUSTFLAGS. A path in a flag may contain spaces.
 pub const FLAG_SEPARATOR: &str = "\x1f";
 
@@ -50,14 +53,12 @@ pub struct Args {
 }
 
 impl Args {
-    /// Builds, and prints the MANIFEST.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         build_with(sh, repo, &self.drop_ins)?;
         if self.guests {
             hosted::guest_programs(sh, repo)?;
         }
-        print!("{}", manifest::read(repo)?);
-        Ok(())
+        manifest::print(repo)
     }
 }
 
@@ -114,26 +115,18 @@ pub fn freestanding_cargo<'a>(
     subcommand: &str,
     what: &Freestanding,
 ) -> Result<Cmd<'a>> {
-    let rust_src = setup::rust_src(sh, repo)?;
     let Freestanding { program, target, build_std, target_dir, flags } = *what;
-    let cargo = cargo(sh, subcommand)
+    let library = setup::rust_src(sh, repo)?;
+    Ok(cargo(sh, subcommand)
         .args(["--release", "--package", program, "--bin", program, "--target", target])
         .args(["-Zjson-target-spec", build_std, "-Zbuild-std-features=compiler-builtins-mem"])
         .arg("--target-dir")
         .arg(repo.root.join(target_dir))
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &rust_src, flags)?)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &library, flags)?)
         // Unstable options on the stable toolchain, as in Linux itself. Only this cargo gets it:
         // build scripts that see it enable nightly features.
-        .env("RUSTC_BOOTSTRAP", "1");
-    Ok(where_rust_src_is(cargo, &rust_src))
-}
-
-/// Passes the place of the standard library's source to cargo, if it is not in the toolchain.
-fn where_rust_src_is<'a>(cargo: Cmd<'a>, rust_src: &setup::RustSrc) -> Cmd<'a> {
-    match rust_src {
-        setup::RustSrc::Toolchain(_) => cargo,
-        setup::RustSrc::Unpacked(library) => cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library),
-    }
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env(LIBRARY_AT, library))
 }
 
 /// cargo's output: below a directory named after the target, or after the target's file.
@@ -152,9 +145,7 @@ fn purgatories(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> R
     command::show(purgatory_cargo(sh, repo, "build")?)?;
     let linked = place(repo, &PURGATORY);
     copy_if_changed(&linked, &repo.purgatory_debug())?;
-    let linked =
-        std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
-    write_if_changed(&strip::strip(&linked)?, &repo.purgatory_elf())?;
+    write_if_changed(&strip::strip(&read(&linked)?)?, &repo.purgatory_elf(), 0o644)?;
     drop_in::build(repo, drop_ins)?;
     let paths = paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?;
     let objects = drop_in::DROP_INS.iter().map(|drop_in| drop_in.object(repo));
@@ -175,9 +166,9 @@ fn cargo<'a>(sh: &'a Shell, subcommand: &str) -> Cmd<'a> {
 }
 
 /// The flags `more`, and flags that replace this machine's paths in panic messages.
-fn rustflags(repo: &Repository, rust_src: &setup::RustSrc, more: &[&str]) -> Result<OsString> {
+fn rustflags(repo: &Repository, library: &Path, more: &[&str]) -> Result<OsString> {
     let mut flags: Vec<OsString> = more.iter().map(OsString::from).collect();
-    for (path, name) in paths_of_this_machine(repo, rust_src)? {
+    for (path, name) in paths_of_this_machine(repo, library)? {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(path);
         flag.push("=");
@@ -192,9 +183,9 @@ fn rustflags(repo: &Repository, rust_src: &setup::RustSrc, more: &[&str]) -> Res
 /// library's files in every program.
 fn paths_of_this_machine(
     repo: &Repository,
-    rust_src: &setup::RustSrc,
+    library: &Path,
 ) -> Result<[(PathBuf, &'static str); 3]> {
-    let library = rust_src.library().to_path_buf();
+    let library = library.to_path_buf();
     Ok([(cargo_home()?, "cargo"), (repo.root.clone(), "kdump-purgatory"), (library, "rust")])
 }
 
@@ -208,8 +199,7 @@ fn cargo_home() -> Result<PathBuf> {
 /// Fails if a program contains one of these paths, because it would ship with names of directories
 /// of this machine.
 fn no_foreign_path(paths: &[(PathBuf, &str)], program: &Path) -> Result<()> {
-    let bytes =
-        std::fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let bytes = read(program)?;
     for (path, _) in paths {
         let needle = path.as_os_str().as_encoded_bytes();
         if let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) {
@@ -228,42 +218,22 @@ fn no_foreign_path(paths: &[(PathBuf, &str)], program: &Path) -> Result<()> {
 /// Copies a file. If nothing changed, the old file keeps its time: cargo rebuilds the loader if the
 /// purgatory is newer.
 fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
-    let new = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let mode = std::fs::metadata(from).map(|metadata| metadata.permissions().mode());
+    write_if_changed(&read(from)?, to, mode.unwrap_or(0o644))
+}
+
+/// Writes a file with this mode. If nothing changed, the old file keeps its time.
+fn write_if_changed(new: &[u8], to: &Path, mode: u32) -> Result<()> {
     if std::fs::read(to).is_ok_and(|old| old == new) {
         return Ok(());
     }
     // To a new name first: a running program cannot be written, and a test may be running it.
-    let aside = aside(to);
-    std::fs::copy(from, &aside)
-        .with_context(|| format!("cannot copy {} to {}", from.display(), aside.display()))?;
-    std::fs::rename(&aside, to)
-        .with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
-}
-
-/// Writes a file. If nothing changed, the old file keeps its time.
-fn write_if_changed(new: &[u8], to: &Path) -> Result<()> {
-    if std::fs::read(to).is_ok_and(|old| old == new) {
-        return Ok(());
-    }
-    let aside = aside(to);
-    std::fs::write(&aside, new).with_context(|| format!("cannot write {}", aside.display()))?;
-    std::fs::rename(&aside, to)
-        .with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
-}
-
-/// Writes a program that all users may execute. If nothing changed, the old file keeps its time.
-fn write_program_if_changed(new: &[u8], to: &Path) -> Result<()> {
-    write_if_changed(new, to)?;
-    let executable = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(to, executable)
-        .with_context(|| format!("cannot make {} executable", to.display()))
-}
-
-/// A temporary name beside `to`.
-fn aside(to: &Path) -> PathBuf {
-    let mut name = to.as_os_str().to_owned();
-    name.push(".new");
-    name.into()
+    let mut aside = to.as_os_str().to_owned();
+    aside.push(".new");
+    std::fs::write(&aside, new)
+        .and_then(|()| std::fs::set_permissions(&aside, Permissions::from_mode(mode)))
+        .and_then(|()| std::fs::rename(&aside, to))
+        .with_context(|| format!("cannot write {}", to.display()))
 }
 
 #[cfg(test)]
@@ -274,20 +244,17 @@ mod tests {
     fn unchanged_output_keeps_its_time() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        let time = || std::fs::metadata(&to).unwrap().modified().unwrap();
         std::fs::write(&from, "one").unwrap();
         copy_if_changed(&from, &to).unwrap();
-        let long_ago = std::time::SystemTime::UNIX_EPOCH;
         std::fs::File::options().write(true).open(&to).unwrap().set_modified(long_ago).unwrap();
         copy_if_changed(&from, &to).unwrap();
-        assert_eq!(std::fs::metadata(&to).unwrap().modified().unwrap(), long_ago);
+        assert_eq!(time(), long_ago);
         std::fs::write(&from, "two").unwrap();
         copy_if_changed(&from, &to).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), b"two");
-        std::fs::File::options().write(true).open(&to).unwrap().set_modified(long_ago).unwrap();
-        write_if_changed(b"two", &to).unwrap();
-        assert_eq!(std::fs::metadata(&to).unwrap().modified().unwrap(), long_ago);
-        write_if_changed(b"three", &to).unwrap();
-        assert_eq!(std::fs::read(&to).unwrap(), b"three");
+        assert_ne!(time(), long_ago);
     }
 
     #[test]

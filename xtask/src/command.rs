@@ -100,13 +100,4 @@ mod tests {
         assert_eq!((said.as_str(), shown.as_slice()), ("0\n", b"0\n".as_slice()));
         assert!(success.unwrap_err().to_string().contains("grep --count"));
     }
-
-    #[test]
-    fn only_the_last_lines_of_stderr_are_shown() {
-        let many: String = (0..100).map(|n| format!("line {n}\n")).collect();
-        let shown = tail(many.as_bytes());
-        assert!(
-            shown.contains("line 99") && shown.contains("line 80") && !shown.contains("line 79")
-        );
-    }
 }

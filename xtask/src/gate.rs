@@ -43,7 +43,6 @@ pub struct Args {
 pub struct Ci {}
 
 impl Args {
-    /// Runs all parts, and fails if one does.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         self.run_all(sh, repo, std::env::var_os("CI").is_some())
     }
@@ -70,9 +69,10 @@ impl Args {
         if whole {
             lines.extend(report.run("fuzz", || fuzz::briefly(sh, repo)).unwrap_or_default());
             let again = || timed(|| reproducible::prove(sh, repo, reproducible::What::All));
-            let (interpreted, again) = side_by_side(repo, |sh| miri::interpret(sh, repo), again);
-            lines.extend(report.add("Miri", interpreted).map(|outcome| outcome.to_string()));
-            lines.extend(report.add_beside("Miri", "second build", again));
+            let (interpreted, again) =
+                side_by_side(repo, |sh| miri::interpret_if_fetched(sh, repo), again);
+            lines.extend(report.add("Miri", interpreted).unwrap_or_default());
+            lines.extend(report.add("+ second build", again));
         }
         let cases = results_of(&mut report, "bare-metal cases", harness(sh, repo, "bare", filter));
         let scenarios =
@@ -93,13 +93,12 @@ impl Args {
         let outcome = |scenario: &str| std::fs::read_to_string(repo.outcome(scenario)).ok();
         print!("{}{}", summary::of_cases(&cases), summary::of_scenarios(&scenarios, outcome));
         loaded.iter().for_each(|loaded| println!("{loaded}"));
-        print!("\n{report}");
+        print!("\n{report}(+: at the same time as the part before)\n");
         report.conclude()
     }
 }
 
 impl Ci {
-    /// Runs both.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         Args { filter: None }.run_all(sh, repo, true)
     }
@@ -135,8 +134,7 @@ fn build(sh: &Shell, repo: &Repository, linted: bool, report: &mut Report) {
     // Every build needs these. Fetched first, they are not fetched twice at the same time.
     let tools = timed(|| {
         setup::linker(sh)?;
-        setup::rust_src(sh, repo)?;
-        setup::llvm_tools(sh, repo)
+        setup::rust_src(sh, repo)
     });
     if report.add("tools", tools).is_none() {
         return;
@@ -145,7 +143,7 @@ fn build(sh: &Shell, repo: &Repository, linted: bool, report: &mut Report) {
     let (built, linted) = side_by_side(repo, |sh| fetch_and_build(sh, repo), lint);
     report.add("set-up and build", built);
     if let Some(linted) = linted {
-        report.add_beside("set-up and build", "lint", linted);
+        report.add("+ lint", linted);
     }
 }
 
@@ -162,7 +160,7 @@ fn fetch_and_build(sh: &Shell, repo: &Repository) -> Result<()> {
         build::bare::build(sh, repo)
     };
     let (fetched, built) = side_by_side(repo, fetch, build);
-    fetched.into_result().and(built)
+    fetched.1.and(built)
 }
 
 /// Runs `aside` on another thread with its own shell, and `here` on this one.

@@ -13,8 +13,6 @@ mod rpm; // the .rpm
 mod lint; // lintian and rpmlint
 mod prove; // installed, upgraded, removed and purged in private trees
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use xshell::Shell;
 
@@ -31,10 +29,9 @@ pub struct Args {
 }
 
 impl Args {
-    /// Builds, and prints the MANIFEST.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         build(sh, repo)?;
-        print!("{}", manifest::read(repo)?);
+        manifest::print(repo)?;
         if self.prove {
             lint::check(sh, repo)?;
             prove::prove(sh, repo)?;
@@ -68,10 +65,6 @@ fn source_date_epoch() -> Result<u32> {
             .with_context(|| format!("SOURCE_DATE_EPOCH={seconds} is not a number of seconds")),
         Err(_) => Ok(SOURCE_DATE_EPOCH),
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]

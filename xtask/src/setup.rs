@@ -1,46 +1,49 @@
 //! `cargo xtask setup`: fetches everything that is missing.
 //!
-//! * On exit: the toolchain has rust-src and llvm-tools, or `target/` has replacements; packages
-//!   are unpacked under `target/`, and the QEMU runner's asset manifest names their files. Nothing
-//!   else is installed.
+//! * On exit: the toolchain has rust-src, or `target/` has it; packages are unpacked under
+//!   `target/`, and the QEMU runner's asset manifest names their files. Nothing else is installed.
 
+mod toolchain; // what every build needs
+pub mod llvm_tools; // what the builder of disk images needs
 mod apt; // packages, from Debian's archive
-mod supply; // parts, recorded from run to run
-mod tools; // what every build needs
-mod guests; // the emulator, and what guests need
-pub mod package_trees; // trees in which packages are tested
-mod by_hand; // instructions for other machines
+mod assets; // the parts, and the manifest that names them
+mod qemu; // the emulator
+mod kernels; // Debian's kernels
+mod program; // programs of the guests' user space
+mod browser; // for tests of pages
+pub mod tree; // a Debian in a directory
+mod debian_disk; // a Debian on a disk
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::PathBuf;
+use std::rc::Rc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use xshell::Shell;
 
 use crate::repository::Repository;
-use by_hand::Unsupported;
-use supply::Supply;
-pub use tools::linker::check as linker;
-pub use tools::llvm_tools::LlvmTools;
-pub use tools::rust_src::RustSrc;
-use tools::{llvm_tools, rust_src};
+use apt::{Release, Root};
+pub use toolchain::linker;
 
-/// Fetch everything that building and testing need, and install nothing but components of the
+/// Fetch everything that building and testing need, and install nothing but a component of the
 /// toolchain
 ///
-/// rust-src and llvm-tools come from rustup. If rustup cannot fetch them, replacements go under
-/// target/. Packages come from the Debian archive that this machine's apt is configured for. apt
-/// verifies the archive's signature and every package. They are unpacked under target/. Parts that
-/// are present are not fetched again. Other commands fetch what they need.
+/// rust-src comes from rustup. If rustup cannot fetch it, Debian's package goes under target/.
+/// Packages come from the Debian archive that this machine's apt is configured for. apt verifies
+/// the archive's signature and every package. They are unpacked under target/. Parts that are
+/// present are not fetched again. Other commands fetch what they need.
 #[derive(clap::Args)]
 pub struct Args {
     /// Fetch only these parts
     #[arg(long, value_delimiter = ',', value_name = "PART")]
     only: Vec<Name>,
-    /// Fetch the archive's index and the newest versions
+    /// Fetch the newest versions of parts that are present
     #[arg(long)]
     refresh: bool,
-    /// Do without rustup: use Debian's package of rust-src, and scripts in place of llvm-tools
+    /// Do without rustup: use Debian's package of rust-src
     #[arg(long)]
     without_rustup: bool,
 }
@@ -50,8 +53,6 @@ pub struct Args {
 enum Name {
     /// The source of Rust's core library, for the purgatory
     RustSrc,
-    /// llvm-objcopy, for the disks of the bare-metal cases
-    LlvmTools,
     /// QEMU 10 or newer
     Qemu,
     /// The user space of guests
@@ -75,72 +76,37 @@ enum Name {
 }
 
 impl Args {
-    /// Fetches the parts, and prints each.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         linker(sh)?;
         let wanted = |name| self.only.is_empty() || self.only.contains(&name);
         if wanted(Name::RustSrc) {
-            let _lock = lock(sh, repo)?;
-            let supply = Supply::new(sh, repo, self.refresh);
-            let rust_src =
-                rust_src::get(sh, repo, &supply, self.without_rustup).map_err(explain)?;
-            match rust_src {
-                RustSrc::Toolchain(library) => {
-                    println!("rust-src      {} (rustup)", library.display())
-                }
-                RustSrc::Unpacked(library) => {
-                    println!("rust-src      {} (Debian)", library.display())
-                }
-            }
+            let rust_src = toolchain::rust_src(sh, repo, self.without_rustup)?;
+            println!("rust-src      {}", rust_src.display());
         }
-        if wanted(Name::LlvmTools) {
-            let _lock = lock(sh, repo)?;
-            match llvm_tools::get(sh, repo, self.without_rustup)? {
-                LlvmTools::Toolchain(bin) => println!("llvm-tools    {} (rustup)", bin.display()),
-                tools => println!("llvm-tools    {} (scripts)", tools.bin().display()),
-            }
-        }
-        if self.only.iter().any(|name| ![Name::RustSrc, Name::LlvmTools].contains(name))
-            || self.only.is_empty()
-        {
-            let assets = guests::get(sh, repo, self.refresh, wanted)?;
-            guests::print(&assets);
-            guests::demand(&assets, wanted)?;
+        if self.only != [Name::RustSrc] {
+            let assets = assets::get(sh, repo, self.refresh, wanted)?;
+            assets::print(&assets);
+            assets::demand(&assets, wanted)?;
         }
         Ok(())
     }
 }
 
-/// The standard library's source, for `build`. If it is present, no lock is taken: guests may be
-/// set up at the same time.
-pub fn rust_src(sh: &Shell, repo: &Repository) -> Result<RustSrc> {
-    let supply = Supply::new(sh, repo, false);
-    if let Some(found) = rust_src::present(sh, repo, &supply)? {
-        return Ok(found);
-    }
-    let _lock = lock(sh, repo)?;
-    rust_src::get(sh, repo, &supply, false).map_err(explain)
-}
-
-/// The tools that the builder of disk images needs, for `qemu bare`.
-pub fn llvm_tools(sh: &Shell, repo: &Repository) -> Result<LlvmTools> {
-    if let Some(found) = llvm_tools::present(sh, repo)? {
-        return Ok(found);
-    }
-    let _lock = lock(sh, repo)?;
-    llvm_tools::get(sh, repo, false)
+/// The standard library's source, for `build`.
+pub fn rust_src(sh: &Shell, repo: &Repository) -> Result<PathBuf> {
+    toolchain::rust_src(sh, repo, false)
 }
 
 /// The emulator alone, for `qemu bare`: its machines need no distribution's kernel and no user
 /// space.
 pub fn emulator(sh: &Shell, repo: &Repository) -> Result<()> {
-    guests::get(sh, repo, false, |name| name == Name::Qemu).map(drop)
+    assets::get(sh, repo, false, |name| name == Name::Qemu).map(drop)
 }
 
 /// The packages with the peers' purgatories, for `peers`.
 pub fn peers(sh: &Shell, repo: &Repository) -> Result<()> {
     let carriers = |name| [Name::Kernels, Name::Kexec].contains(&name);
-    guests::demand(&guests::get(sh, repo, false, carriers)?, carriers)
+    assets::demand(&assets::get(sh, repo, false, carriers)?, carriers)
 }
 
 /// Which of the large parts scenarios need.
@@ -160,20 +126,33 @@ pub fn guests(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
         Name::Kernels => large.kernels,
         _ => true,
     };
-    guests::demand(&guests::get(sh, repo, false, wanted)?, wanted)
+    assets::demand(&assets::get(sh, repo, false, wanted)?, wanted)
 }
 
-/// Adds the instructions for unsupported machines.
-fn explain(error: anyhow::Error) -> anyhow::Error {
-    if error.is::<Unsupported>() {
-        anyhow!("{error:#}\n\n{}", by_hand::instructions())
-    } else {
-        error
+/// One set-up run: the private apt roots, opened when a part needs them.
+pub struct Supply<'a> {
+    sh: &'a Shell,
+    repo: &'a Repository,
+    roots: RefCell<BTreeMap<Release, Rc<Root<'a>>>>,
+}
+
+impl<'a> Supply<'a> {
+    pub fn new(sh: &'a Shell, repo: &'a Repository) -> Self {
+        Self { sh, repo, roots: RefCell::default() }
+    }
+
+    fn root(&self, release: Release) -> Result<Rc<Root<'a>>> {
+        if let Some(root) = self.roots.borrow().get(&release) {
+            return Ok(root.clone());
+        }
+        let root = Rc::new(Root::open(self.sh, self.repo, release)?);
+        self.roots.borrow_mut().insert(release, root.clone());
+        Ok(root)
     }
 }
 
 /// Keeps two set-ups from unpacking into the same directories.
-fn lock(sh: &Shell, repo: &Repository) -> Result<File> {
+pub fn lock(sh: &Shell, repo: &Repository) -> Result<File> {
     sh.create_dir(repo.assets())?;
     let path = repo.assets().join("setup.lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;

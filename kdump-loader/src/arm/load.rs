@@ -15,7 +15,7 @@ use loader::submit::{self, Armed};
 use super::record::{Record, lock::HeldLock, origin::Origin};
 use super::request_for::advise;
 use super::rounds::{self, World};
-use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
+use super::{Aftermath, Error, aftermath, forget, generation, hold_arming_lock, set_aside};
 use crate::black_box;
 use crate::findings::recorded::RecordedAdvice;
 use crate::messages::{in_full, note, say, warn};
@@ -33,7 +33,8 @@ pub fn arm(
     queue_reload: impl Fn() -> bool,
 ) -> Result<(bool, Summary), Error> {
     black_box::before_load(root);
-    let mut live = Live { root, request, origin, queue_reload, advice: Vec::new() };
+    let vmcoreinfo = machine.vmcoreinfo_text.clone();
+    let mut live = Live { root, request, origin, vmcoreinfo, queue_reload, advice: Vec::new() };
     let (hotplug, (_, summary)) = rounds::arm(&mut live, machine)?;
     Ok((hotplug, summary))
 }
@@ -43,6 +44,8 @@ struct Live<'a, N> {
     root: &'a Path,
     request: &'a Request,
     origin: Origin,
+    /// What the running kernel says about its structures.
+    vmcoreinfo: String,
     queue_reload: N,
     /// About the first image, for the record.
     advice: Vec<RecordedAdvice>,
@@ -78,7 +81,10 @@ impl<'a, N: Fn() -> bool> World for Live<'a, N> {
 
     fn submit(&mut self, image: Image<'a>) -> Result<(Armed, Summary), submit::Error> {
         let armed = submit::load(&image, self.request.hotplug)?;
-        Ok((armed, image.summary()))
+        let summary = image.summary();
+        // At once: a panic from here on is recorded at the new addresses.
+        generation::keep(self.root, &summary, &self.vmcoreinfo);
+        Ok((armed, summary))
     }
 
     fn aftermath(&mut self) -> Aftermath {

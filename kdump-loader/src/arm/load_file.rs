@@ -22,6 +22,7 @@ use super::record::Record;
 use super::request_for::{base_command_line, expect_format, origin, print_advice};
 use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
 use crate::black_box;
+use crate::black_box::armed::ArmedBox;
 use crate::findings::advice;
 use crate::messages::{in_full, say, warn};
 use crate::options::Options;
@@ -100,6 +101,10 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     set_aside(root);
     file::load(files).map_err(|refusal| Error::file_refused(root, refusal, aftermath(root)))?;
     forget(root);
+    // The kernel's purgatory leaves no record.
+    if let Err(error) = ArmedBox::note_unload(root) {
+        warn(format_args!("{}", in_full(&error)));
+    }
 
     let hotplug = kernel_updates_image(root, true, true);
     let passed = cmdline::text(line.as_bytes());

@@ -3,6 +3,7 @@
 //! *On entry* options, from the command line or the config. *On exit* a request, and the origin of
 //! its image: exactly the files that were read.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use loader::cmdline::Base;
@@ -11,7 +12,7 @@ use loader::files::read::{Content, Opened, all};
 use loader::image::Image;
 use loader::kernel;
 use loader::machine::Machine;
-use loader::request::{InputFile, Request, SignalChoice};
+use loader::request::{InputFile, Request};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -21,8 +22,8 @@ use crate::findings::Level;
 use crate::findings::advice::{self, Advice};
 use crate::findings::recorded::RecordedAdvice;
 use crate::messages::{note, warn};
-use crate::options::Options;
 use crate::options::embedded::embedded;
+use crate::options::{BlackBoxChoice, Options};
 
 /// The file that this program was started from, even if its name leads to another file now.
 pub const OURSELVES: &str = "/proc/self/exe";
@@ -49,11 +50,12 @@ pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
 }
 
 /// Reads every file that the options name, and makes the request. The origin describes exactly the
-/// files that were read.
+/// files that were read. `generation` is asked for the number of the black box, if there is one.
 pub fn request_for(
     options: &Options,
     machine: &Machine,
     rng_seed: Option<[u8; 32]>,
+    generation: impl FnOnce() -> Option<NonZeroU64>,
 ) -> Result<(Request, Origin), Error> {
     let mut origin = origin(options);
     let files = Files::read(&options.kernel, options.initrd.as_deref(), machine.crash_region()?)?;
@@ -81,11 +83,14 @@ pub fn request_for(
         hotplug: !options.no_hotplug,
         engine: options.engine,
         leaf_size: options.leaf_size,
-        black_box: None,
-        signals: SignalChoice::None,
         purgatory: read_purgatory(options.purgatory.as_deref())?,
         rng_seed,
         window: None,
+        signals: options.signal,
+        black_box: match options.black_box {
+            BlackBoxChoice::Auto => generation(),
+            BlackBoxChoice::No => None,
+        },
     };
     Ok((request, origin))
 }

@@ -16,6 +16,7 @@ use loader::submit;
 
 use super::{Error, LIVE, print};
 use crate::arm;
+use crate::arm::generation::next_generation;
 use crate::arm::record::origin::Origin;
 use crate::arm::request_for::{OURSELVES, expect_format, fresh_seed, request_for};
 use crate::arm::{load, load_file, unload};
@@ -113,7 +114,7 @@ fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
     // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
-    let (request, origin) = request(wanted, &machine)?;
+    let (request, origin) = request(root, wanted, &machine)?;
     if wanted.debug {
         // Before the system call, so that the user sees what the kernel may reject.
         let image = loader::build(&request, &machine)?;
@@ -129,9 +130,10 @@ fn arm_kernels(root: &Path, wanted: &Load) -> Result<(), Error> {
     Ok(())
 }
 
-fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error> {
+fn request(root: &Path, wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error> {
     let Load { format, mem_min, mem_max, .. } = *wanted;
-    let (request, origin) = request_for(&wanted.options, machine, fresh_seed())?;
+    let (request, origin) =
+        request_for(&wanted.options, machine, fresh_seed(), || next_generation(root))?;
     if let Some(format) = format {
         expect_format(&request.kernel, format)?;
     }

@@ -9,6 +9,7 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{Error, LIVE, print_json};
+use crate::arm::generation::next_generation;
 use crate::arm::load;
 use crate::arm::load_file;
 use crate::arm::request_for::{fresh_seed, request_for};
@@ -34,7 +35,8 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
-    let (request, origin) = request_for(&arguments.image, &machine, fresh_seed())?;
+    let (request, origin) =
+        request_for(&arguments.image, &machine, fresh_seed(), || next_generation(root))?;
     let (hotplug, summary) = load::arm(root, machine, &request, origin, || false)?;
     if !arguments.json {
         return Ok(());

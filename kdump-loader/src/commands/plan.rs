@@ -8,6 +8,7 @@ use loader::submit;
 use {super::write_file, crate::cli::STANDARD_OUTPUT, crate::picture};
 
 use super::{Error, LIVE, print, print_json};
+use crate::arm::generation::PLANNED;
 use crate::arm::request_for::{advise, request_for};
 use crate::cli::Plan;
 
@@ -24,7 +25,7 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
         Some(directory) => Machine::read(directory, None)?,
         None => Machine::read(Path::new(LIVE), Some(submit::measure()))?,
     };
-    let (request, _) = request_for(&arguments.image, &machine, Some(NO_SEED))?;
+    let (request, _) = request_for(&arguments.image, &machine, Some(NO_SEED), || Some(PLANNED))?;
     let image = loader::build(&request, &machine)?;
     advise(&image, &request, &machine);
     let summary = image.summary();

@@ -10,6 +10,7 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{Error, LIVE, print_json};
+use crate::arm::generation::next_generation;
 use crate::arm::record::{self, failure, lock};
 use crate::arm::request_for::{fresh_seed, origin, request_for};
 use crate::arm::{self, Aftermath, load, load_file};
@@ -216,7 +217,8 @@ fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), arm::E
     // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
-    let (request, origin) = request_for(&config.options, &machine, fresh_seed())?;
+    let (request, origin) =
+        request_for(&config.options, &machine, fresh_seed(), || next_generation(root))?;
     load::arm(root, machine, &request, origin, || queue.note(None).is_ok()).map(drop)
 }
 

@@ -35,7 +35,7 @@ const OSRELEASE: &str = "proc/sys/kernel/osrelease";
 pub const KEYS: [&str; keys::NAMES.len()] = keys::NAMES;
 
 /// Keys that do not apply to images that the kernel builds, as with `load --file`.
-pub const NOT_FOR_FILE: [&str; 9] = [
+pub const NOT_FOR_FILE: [&str; 11] = [
     "noefi",
     "on_corrupt",
     "reset_delay",
@@ -44,6 +44,8 @@ pub const NOT_FOR_FILE: [&str; 9] = [
     "no_hotplug",
     "engine",
     "leaf_size",
+    "black_box",
+    "signal",
     "purgatory",
 ];
 

@@ -43,6 +43,12 @@ wire!(console: loader::request::Console, String,
 wire!(confidential: loader::request::Confidential, String,
     crate::options::words::confidential,
     |&choice| crate::options::words::confidential_word(choice).into());
+wire!(black_box: crate::options::BlackBoxChoice, String,
+    crate::options::words::black_box,
+    |&choice| crate::options::words::black_box_word(choice).into());
+wire!(signal: loader::request::SignalChoice, String,
+    crate::options::words::signal,
+    |&choice| crate::options::words::signal_word(choice).into());
 wire!(engine: loader::request::EngineChoice, String,
     crate::options::words::engine, |&engine| crate::options::words::engine_word(engine).into());
 wire!(on_corrupt: Option<handoff::OnCorrupt>, String,

@@ -7,13 +7,19 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
 use handoff::{EngineId, OnCorrupt};
 use loader::cmdline;
-use loader::request::{Confidential, Console, EngineChoice};
+use loader::request::{Confidential, Console, EngineChoice, SignalChoice};
+
+use super::BlackBoxChoice;
 
 /// The value that leaves the choice to the loader.
 pub const AUTO: &str = "auto";
-const NONE: &str = "none";
+/// The value that leaves something out.
+pub const NONE: &str = "none";
+const PVPANIC: &str = "pvpanic";
+const IPMI: &str = "ipmi";
 const YES: &str = "yes";
-const NO: &str = "no";
+/// The value that denies something.
+pub const NO: &str = "no";
 
 /// A value of a fixed set, and its line in `--help`.
 pub type Listed = (&'static str, &'static str);
@@ -30,6 +36,8 @@ pub const CONFIDENTIAL: [Listed; 3] = [
     (YES, "It is"),
     (NO, "It is not"),
 ];
+/// Whether the image has a black box.
+pub const BLACK_BOX: [Listed; 2] = [(AUTO, "If /var/lib/kdump-loader can be written"), (NO, "No")];
 /// Digest engines.
 pub const ENGINE: [Listed; 3] = [
     (AUTO, "The fastest engine that all CPUs support"),
@@ -106,6 +114,50 @@ pub fn engine(text: &str) -> Result<EngineChoice, String> {
     let found = if text == AUTO { Some(EngineChoice::Auto) } else { named };
     let names = || EngineId::ALL.iter().map(|engine| engine.word()).collect::<Vec<_>>().join(", ");
     found.ok_or_else(|| format!("not {AUTO}, {}", names()))
+}
+
+/// Parses whether the image has a black box: `auto`, `no`.
+pub fn black_box(text: &str) -> Result<BlackBoxChoice, String> {
+    let choices = [BlackBoxChoice::Auto, BlackBoxChoice::No];
+    let found = choices.into_iter().find(|&choice| black_box_word(choice) == text);
+    found.ok_or_else(|| format!("not {AUTO}, {NO}"))
+}
+
+/// The text that [`black_box`] parses.
+pub fn black_box_word(choice: BlackBoxChoice) -> &'static str {
+    match choice {
+        BlackBoxChoice::Auto => AUTO,
+        BlackBoxChoice::No => NO,
+    }
+}
+
+/// Parses signals: `auto`, `none`, or names of devices with commas between them.
+pub fn signal(text: &str) -> Result<SignalChoice, String> {
+    let (mut pvpanic, mut ipmi) = (false, false);
+    match text {
+        AUTO => return Ok(SignalChoice::Auto),
+        NONE => return Ok(SignalChoice::None),
+        _ => {}
+    }
+    for name in text.split(',') {
+        match name {
+            PVPANIC => pvpanic = true,
+            IPMI => ipmi = true,
+            _ => return Err(format!("not {AUTO}, {PVPANIC}, {IPMI}, {PVPANIC},{IPMI} or {NONE}")),
+        }
+    }
+    Ok(SignalChoice::Only { pvpanic, ipmi })
+}
+
+/// The text that [`signal`] parses.
+pub fn signal_word(choice: SignalChoice) -> &'static str {
+    match choice {
+        SignalChoice::Auto => AUTO,
+        SignalChoice::Only { pvpanic: true, ipmi: true } => "pvpanic,ipmi",
+        SignalChoice::Only { pvpanic: true, .. } => PVPANIC,
+        SignalChoice::Only { ipmi: true, .. } => IPMI,
+        SignalChoice::None | SignalChoice::Only { .. } => NONE,
+    }
 }
 
 /// Parses whether this is a confidential guest: `auto`, `yes`, `no`.
@@ -189,6 +241,23 @@ mod tests {
     }
 
     #[test]
+    fn signals_are_devices_with_commas_between_them() {
+        for choice in [
+            SignalChoice::Auto,
+            SignalChoice::None,
+            SignalChoice::Only { pvpanic: true, ipmi: false },
+            SignalChoice::Only { pvpanic: false, ipmi: true },
+            SignalChoice::Only { pvpanic: true, ipmi: true },
+        ] {
+            assert_eq!(signal(signal_word(choice)), Ok(choice));
+        }
+        assert_eq!(signal("ipmi,pvpanic"), signal("pvpanic,ipmi"));
+        for wrong in ["", "pvpanic,", ",ipmi", "pvpanic, ipmi", "auto,ipmi", "none,ipmi", "IPMI"] {
+            assert!(signal(wrong).unwrap_err().contains("pvpanic,ipmi or none"), "{wrong}");
+        }
+    }
+
+    #[test]
     fn text_of_a_value_parses_to_the_value() {
         for choice in [
             EngineChoice::Auto,
@@ -200,6 +269,11 @@ mod tests {
         for console in [Console::Auto, Console::None, Console::Port(0x3f8)] {
             assert_eq!(super::console(&console_word(console)), Ok(console));
         }
+        for choice in [BlackBoxChoice::Auto, BlackBoxChoice::No] {
+            assert_eq!(black_box(black_box_word(choice)), Ok(choice));
+        }
+        assert!(BLACK_BOX.iter().all(|(name, _)| black_box(name).is_ok()));
+        assert!(black_box("yes").unwrap_err().contains("auto, no"));
         for choice in [Confidential::Auto, Confidential::Yes, Confidential::No] {
             assert_eq!(confidential(confidential_word(choice)), Ok(choice));
         }

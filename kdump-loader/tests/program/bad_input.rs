@@ -219,7 +219,11 @@ fn may_be(damage: Damage, name: &str) -> bool {
     ];
     // The running kernel's command line is not reused.
     const GARBAGE: [&str; 2] = ["proc/cmdline", "sys/kernel/security/lockdown"];
+    // A dump needs no kernel log and no signal.
+    const FOR_BLACK_BOX: [&str; 3] =
+        ["proc/ioports", "sys/firmware/dmi/tables/DMI", "kdump-loader/printk_ring"];
     match damage {
+        _ if FOR_BLACK_BOX.contains(&name) => true,
         Damage::Missing => OPTIONAL.contains(&name),
         Damage::Empty => EMPTY.contains(&name),
         Damage::Garbage => GARBAGE.contains(&name),

@@ -86,7 +86,7 @@ fn unsupported_options_are_rejected_by_name() {
     for contract in [&LINUX, &KEXEC_TOOLS] {
         let fixture = fixture(contract);
         let options = "--on-corrupt reset,--on-corrupt boot,--reset-delay 10,--engine \
-                       soft,--engine sha-ni,--leaf-size 256K";
+                       soft,--engine sha-ni,--leaf-size 256K,--signal ipmi";
         for option in options.split(',') {
             let arguments: Vec<_> = option.split(' ').collect();
             let message = fixture.refusal(&arguments);

@@ -24,6 +24,10 @@ fn usage_error_has_exit_status_2() {
         "unload now",
         "load --file --kernel k --engine soft",
         "load --file --kernel k --confidential yes",
+        "load --file --kernel k --black-box no",
+        "load --file --kernel k --signal none",
+        "plan --kernel k --black-box yes",
+        "plan --kernel k --signal bell",
         "plan --kernel k --confidential sev",
         "reload --removed memory1",
         "reload --queue --removed cpu1",
@@ -214,8 +218,9 @@ fn json_has_these_keys() {
     let plan = fixture.plan(["--json"]).stdout;
     assert_eq!(
         keys(&plan),
-        "block command_line confidential console_port crash_region dropped engine entry identity \
-         leaf_size leaf_table on_corrupt purgatory regions report reset_delay_ms segments version"
+        "black_box block command_line confidential console_port crash_region dropped engine entry \
+         identity leaf_size leaf_table on_corrupt purgatory regions report reset_delay_ms segments \
+         signals version"
     );
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     assert_eq!(plan["version"], 1);

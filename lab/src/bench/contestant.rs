@@ -23,9 +23,7 @@ const OURS: &str = "target/dist/purgatory.debug";
 
 /// A way to verify what is in memory.
 trait Verify {
-    /// Prepares a run; not measured.
     fn prepare(&mut self, _memory: &mut Memory) {}
-    /// Verifies; measured.
     fn verify(&mut self, memory: &Memory);
     /// Whether memory was accepted, and the contestant's own words.
     fn verdict(&self, memory: &Memory) -> (bool, String);
@@ -41,7 +39,6 @@ struct Part {
     mem_len: u64,
 }
 
-/// Does a task in this process.
 pub fn run(repo: &Repository, task: &Task) -> Result<Answer> {
     // A contestant that hangs must not outlive the process that watches it.
     prctl::set_pdeathsig(Signal::SIGKILL)?;

@@ -26,10 +26,8 @@ const SWEEP: [u64; 5] = [16, 64, 256, 1024, 4095];
 /// The snapshot of the machine that images are built for.
 const MACHINE: &str = "tests/fixtures/elfcorehdr-6.12/snapshot";
 
-/// What is verified.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Image {
-    /// Its name in tables.
     pub name: String,
     /// Its sizes, in words.
     pub what: String,
@@ -140,7 +138,6 @@ impl Image {
     }
 }
 
-/// Reads a file.
 pub fn input(path: &Path) -> Result<InputFile> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(InputFile { path: path.to_owned(), bytes })

@@ -35,12 +35,10 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Address of the first byte.
     pub fn start(&self) -> u64 {
         self.start
     }
 
-    /// All of it.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: mapped as long as `self` lives; anonymous mappings are initialized to zero.
         unsafe {
@@ -56,7 +54,6 @@ impl Memory {
         &self.bytes()[(address - self.start) as usize..][..len as usize]
     }
 
-    /// All of it, to change.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `bytes`. `self` is borrowed exclusively, and contestants' code runs only
         // while no slice is borrowed.

@@ -20,33 +20,22 @@ const HANGS: Duration = Duration::from_secs(8);
 /// Time between two looks at the process.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What verifies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verifier {
     /// This project's purgatory, from its first Rust function to the jump.
-    Ours {
-        /// The word for its engine.
-        engine: String,
-    },
+    Ours { engine: String },
     /// The function `purgatory` of an object that kexec-tools or the kernel would bind.
-    Peer {
-        /// The object's file.
-        object: PathBuf,
-    },
+    Peer { object: PathBuf },
     /// openssl's SHA-256, as the crate `ring` has it, over the bytes that came from files.
     Openssl,
     /// The floor: every byte is read once.
     Read,
 }
 
-/// What a contestant's process does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Task {
-    /// What verifies.
     pub verifier: Verifier,
-    /// What is verified.
     pub image: Image,
-    /// How many times.
     pub repetitions: u32,
     /// Whether a bit in the middle of the initrd is flipped first.
     pub flip: bool,
@@ -54,7 +43,6 @@ pub struct Task {
     pub stop: bool,
 }
 
-/// What the process prints.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
     /// Wall time of each repetition.
@@ -69,23 +57,18 @@ pub struct Answer {
     pub verdict: String,
 }
 
-/// A contestant.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// Its name in tables.
     pub name: String,
-    /// Its version.
     pub version: String,
     verifier: Verifier,
 }
 
 impl Process {
-    /// A contestant of this name.
     pub fn new(name: &str, version: &str, verifier: Verifier) -> Self {
         Self { name: name.into(), version: version.into(), verifier }
     }
 
-    /// Our purgatory with this engine.
     pub fn ours(engine: EngineId) -> Self {
         let verifier = Verifier::Ours { engine: engine.word().into() };
         Self::new(&format!("ours, {}", engine.word()), env!("CARGO_PKG_VERSION"), verifier)
@@ -101,7 +84,6 @@ impl Process {
         Ok(command)
     }
 
-    /// Verifies an image.
     pub fn verify(&self, image: &Image, repetitions: u32) -> Result<Answer> {
         let command = self.command(image, |task| task.repetitions = repetitions)?;
         match self.answer_within(LIMIT, command)? {

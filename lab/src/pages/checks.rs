@@ -11,7 +11,6 @@ const SIZE: f64 = 10.0;
 /// Pixels that browsers round by.
 const ROUNDING: f64 = 1.0;
 
-/// Everything that is wrong.
 pub fn faults(seen: &Seen) -> Vec<String> {
     let mut faults = Vec::new();
     if seen.texts.is_empty() {

@@ -32,7 +32,6 @@ const OPTIONS: [&str; 7] = [
 /// How a line of the log begins that the document wrote to the console.
 const CONSOLE: &str = ":CONSOLE";
 
-/// A window and a color scheme.
 #[derive(Clone, Copy)]
 pub struct View {
     size: (u32, u32),
@@ -48,7 +47,6 @@ impl View {
         Self { size: (390, 844), is_dark: true },
     ];
 
-    /// Whether it is the narrow one.
     pub fn is_phone(self) -> bool {
         self.size.0 < 600
     }
@@ -69,7 +67,6 @@ pub struct Edges {
     pub bottom: f64,
 }
 
-/// A piece of text as it is shown.
 #[derive(Debug, Deserialize)]
 pub struct Text {
     pub text: String,
@@ -86,7 +83,6 @@ pub struct Text {
     pub contrast: f64,
 }
 
-/// What a document shows.
 #[derive(Debug, Deserialize)]
 pub struct Seen {
     pub texts: Vec<Text>,
@@ -110,7 +106,6 @@ pub struct Browser<'a> {
 }
 
 impl Browser<'_> {
-    /// Looks at a subject.
     pub fn look(&self, subject: &Subject, view: View) -> Result<Seen> {
         let Subject { name, text, .. } = subject;
         let page = self.left.join(format!("{name}.html"));

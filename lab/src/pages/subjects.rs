@@ -8,13 +8,11 @@ use qemu_runner::page::{self, Section};
 
 use crate::repository::Repository;
 
-/// A document.
 pub struct Subject {
     /// Its name, also of its files.
     pub name: String,
     /// Whether it is a picture alone.
     pub is_picture: bool,
-    /// HTML.
     pub text: String,
 }
 
@@ -32,7 +30,6 @@ impl Subject {
     }
 }
 
-/// The outcome of a real run of the scenario `hotplug`.
 fn hotplug() -> Result<Outcome> {
     let text = include_str!("../../../tests/fixtures/outcome-hotplug/outcome.json");
     serde_json::from_str(text).context("the fixture is of another version")

@@ -19,7 +19,6 @@ const NAME_STEP: f64 = 18.0;
 
 const STYLE: &str = include_str!("style.css");
 
-/// A logarithmic scale.
 pub struct Scale {
     /// Least and greatest value.
     pub values: [f64; 2],
@@ -61,15 +60,12 @@ pub struct Curve {
     pub points: Vec<Point>,
 }
 
-/// A panel.
 pub struct Panel {
-    /// Its title.
     pub title: String,
     /// What its y-axis is, and that lower is better.
     pub note: String,
     /// What its x-axis is. Its ticks are at the measured x.
     pub x_axis: String,
-    /// What it shows.
     pub curves: Vec<Curve>,
 }
 

@@ -7,10 +7,14 @@ use super::panel::{Curve, PANEL, Panel, Point, panel, picture};
 use crate::machine::Machine;
 use crate::storm::SERIES;
 
+const NOTES: [&str; 3] = [
+    "A panic during this time leaves no dump. Each dot is one storm, emulated.",
+    "Bars: what the time can have been. Dashed: the kernel updates the image and",
+    "holds its lock. A panic on another CPU then leaves no dump either.",
+];
 /// Pixels of the title and its notes.
 const HEAD: f64 = 106.0;
 
-/// Draws it.
 pub fn svg(machine: &Machine, measured: &[Measured]) -> String {
     let panels = SERIES.map(|series| {
         let of_series: Vec<&Measured> =
@@ -27,9 +31,7 @@ pub fn svg(machine: &Machine, measured: &[Measured]) -> String {
         }
     });
     let content = html! {
-        text.note x="12" y="54" { "A panic during this time leaves no dump. Each dot is one storm, emulated." }
-        text.note x="12" y="72" { "Bars: what the time can have been. Dashed: the kernel updates the image and" }
-        text.note x="12" y="90" { "holds its lock. A panic on another CPU then leaves no dump either." }
+        @for (line, y) in NOTES.into_iter().zip([54, 72, 90]) { text.note x="12" y=(y) { (line) } }
         @for (index, one) in panels.iter().enumerate() { (panel(one, HEAD + PANEL * index as f64)) }
     };
     let title = "Time without a crash image while memory is added";

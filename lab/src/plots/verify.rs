@@ -14,7 +14,6 @@ const ROW: f64 = 26.0;
 const TOP: f64 = 104.0;
 const PLOT: [f64; 2] = [210.0, 500.0];
 
-/// Draws it.
 pub fn svg(machine: &Machine, measured: &[Measured]) -> String {
     let rows: Vec<&Measured> = measured.iter().filter(|one| one.image == IMAGE).collect();
     let swept = measured.iter().filter(|one| one.sweep_mib.is_some());
@@ -64,10 +63,14 @@ fn dots(rows: &[&Measured]) -> Markup {
     let bottom = TOP + ROW * rows.len() as f64;
     html! {
         text.note x="12" y="54" { (first.what) ". Lower is better." }
-        text.note x="12" y="74" { "Dot: median of " (first.seconds.len()) " runs. Bar: fastest to slowest." }
+        text.note x="12" y="74" {
+            "Dot: median of " (first.seconds.len()) " runs. Bar: fastest to slowest."
+        }
         @for value in scale.decades() {
             path.grid d={ "M" (scale.at(value)) " " (TOP - 8.0) "V" (bottom) } {}
-            text.tick x=(scale.at(value)) y=(bottom + 18.0) text-anchor="middle" { (duration(value)) }
+            text.tick x=(scale.at(value)) y=(bottom + 18.0) text-anchor="middle" {
+                (duration(value))
+            }
         }
         @for (index, row) in rows.iter().enumerate() {
             @let y = TOP + ROW * (index as f64 + 0.5);
@@ -77,7 +80,9 @@ fn dots(rows: &[&Measured]) -> Markup {
                 path.spread d={ "M" (least) " " (y) "H" (most) } {}
                 circle cx=(median) cy=(y) r="6" {}
             }
-            text.name x=(WIDTH - 12.0) y=(y + 5.0) text-anchor="end" { (format!("{:.1} ms", row.spread()[1] * 1e3)) }
+            text.name x=(WIDTH - 12.0) y=(y + 5.0) text-anchor="end" {
+                (format!("{:.1} ms", row.spread()[1] * 1e3))
+            }
         }
     }
 }

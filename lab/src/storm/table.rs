@@ -7,18 +7,16 @@ use qemu_runner::storm::{Contestant, Measured, SAME_BURST_S};
 use super::SERIES;
 use crate::machine::Machine;
 
-/// What was measured, and where.
 pub struct Table {
-    /// The host.
     pub machine: Machine,
-    /// Every storm.
     pub measured: Vec<Measured>,
 }
 
 /// How to read the table, and figures of another measurement to compare it with.
 const NOTES: &str = include_str!("notes.md");
 const HEAD: &str = "\
-| kernel | contestant | blocks | storm, s | bursts | reloads | copied, MiB | nothing armed, s | gaps | up to date after, s | quiet after, s | CPU, s | kernel's updates |
+| kernel | contestant | blocks | storm, s | bursts | reloads | copied, MiB | nothing armed, s \
+| gaps | up to date after, s | quiet after, s | CPU, s | kernel's updates |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 ";
 

@@ -3,14 +3,14 @@
 mod header; // of the bzImage
 mod entry; // from the jump to Rust
 mod interrupts; // exceptions and NMIs
-mod console; // COM2
+mod console; // COM2, and the end of the run
 mod memory; // physical memory, through page tables of our own
-mod exit; // isa-debug-exit
 
 use core::panic::PanicInfo;
 
 use capture_payload::EntryState;
 use handoff::text::Text;
+use x86_64::structures::idt::InterruptDescriptorTable;
 
 use console::Console;
 use memory::Memory;
@@ -19,11 +19,13 @@ use memory::Memory;
 extern "sysv64" fn tell(entry: &EntryState) -> ! {
     let mut console = Console::open();
     console.text("payload: entered\n");
-    interrupts::install();
+    let mut idt = InterruptDescriptorTable::new();
+    // SAFETY: `tell` does not return.
+    unsafe { interrupts::install(&mut idt) };
     let memory = Memory::map_ourselves(entry.cr4);
     let program = memory::program();
     let ending = capture_payload::all(entry, &program, &memory, &mut console, interrupts::iret);
-    exit::end(ending)
+    console::end(ending)
 }
 
 /// Required by Rust, but never called: x86_64-payload.json sets the panic strategy
@@ -31,5 +33,5 @@ extern "sysv64" fn tell(entry: &EntryState) -> ! {
 /// address.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
-    exit::end(orders::Ending::PayloadCrashed)
+    console::end(orders::Ending::PayloadCrashed)
 }

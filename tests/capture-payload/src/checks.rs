@@ -118,6 +118,11 @@ impl<Out: Text> Group<'_, Out> {
         self.line(why);
     }
 
+    /// Reports that the group failed.
+    fn fails_with(&mut self, words: &str) {
+        self.fails(|line| _ = line.text(words));
+    }
+
     fn line(&mut self, why: impl FnOnce(&mut Out)) {
         self.out.text("payload: FAILED ").text(self.name).text(": ");
         why(self.out);
@@ -129,6 +134,26 @@ impl<Out: Text> Group<'_, Out> {
         if !holds {
             self.fails(why);
         }
+    }
+
+    /// Fails unless `holds`. The words say what was expected, and end with "found".
+    fn expect(&mut self, holds: bool, words: &str, found: u64) {
+        self.ensure(holds, |line| _ = line.text(words).text(" ").hex(found));
+    }
+
+    /// As `expect`, for the item with this number.
+    fn expect_of(&mut self, item: &str, number: usize, holds: bool, words: &str, found: u64) {
+        self.ensure(holds, |line| {
+            line.text(item).text(" ").decimal(number as u64).text(": ").text(words);
+            line.text(" ").hex(found);
+        });
+    }
+
+    /// As `expect`, for the item at this address or offset.
+    fn expect_at(&mut self, item: &str, address: u64, holds: bool, words: &str, found: u64) {
+        self.ensure(holds, |line| {
+            line.text(item).text(" at ").hex(address).text(": ").text(words).text(" ").hex(found);
+        });
     }
 
     /// Fails unless both numbers are equal. Prints them in hexadecimal.
@@ -163,11 +188,8 @@ impl<Out: Text> Group<'_, Out> {
             Err(instead) => {
                 self.incomplete = true;
                 self.line(|line| {
-                    _ = line
-                        .text("not complete: ")
-                        .text(item)
-                        .text(": expected one found ")
-                        .text(instead)
+                    line.text("not complete: ").text(item).text(": expected one found ");
+                    line.text(instead);
                 });
                 None
             }

@@ -6,7 +6,7 @@
 //! *On exit*: COM2 has a line for every check, and QEMU exits with the status of an
 //! [`orders::Ending`].
 
-#![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(target_os = "none", no_std, no_main, feature(abi_x86_interrupt))]
 
 #[cfg(target_os = "none")]
 mod bare;

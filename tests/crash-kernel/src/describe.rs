@@ -27,7 +27,6 @@ pub fn has(name: &str) -> bool {
     })
 }
 
-/// Prints all facts.
 pub fn say(memory: &Memory) {
     memory.ram.iter().for_each(|range| line!("fact ram {:#x} {:#x}", range.start, range.end));
     memory

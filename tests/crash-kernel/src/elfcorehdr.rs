@@ -19,7 +19,7 @@ const EHDR_SIZE: usize = 64;
 const PHDR_SIZE: usize = 56;
 const ET_CORE: u16 = 4;
 const EM_X86_64: u16 = 62;
-const EV_CURRENT: u8 = 1;
+const EV_CURRENT: u32 = 1;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 /// PF_R | PF_W | PF_X.
@@ -82,61 +82,35 @@ pub fn rewrite(crash: &Crash, memory: &Memory, written: &mut Written) {
 }
 
 fn header(possible_cpus: u32, memory: &Memory) -> Vec<u8> {
-    let mut programs = Vec::new();
-    for cpu in 0..u64::from(possible_cpus) {
-        program(
-            &mut programs,
-            PT_NOTE,
-            0,
-            0,
-            map::CPU_NOTES + cpu * map::CPU_NOTE_STRIDE,
-            map::CPU_NOTE_LEN,
-        );
-    }
-    program(&mut programs, PT_NOTE, 0, 0, map::CRASH_NOTE, map::CRASH_NOTE_LEN);
-    let (address, text) = &memory.text;
-    program(&mut programs, PT_LOAD, RWX, *address, text.start, text.end - text.start);
-    for range in dumped(memory) {
-        program(
-            &mut programs,
-            PT_LOAD,
-            RWX,
-            map::DIRECT_MAP + range.start,
-            range.start,
-            range.end - range.start,
-        );
-    }
-
-    let mut header = Vec::from(b"\x7fELF\x02\x01");
-    header.push(EV_CURRENT);
-    header.resize(16, 0);
-    header.extend(ET_CORE.to_le_bytes());
-    header.extend(EM_X86_64.to_le_bytes());
-    header.extend(u32::from(EV_CURRENT).to_le_bytes());
-    header.extend(0_u64.to_le_bytes()); // e_entry
-    header.extend((EHDR_SIZE as u64).to_le_bytes()); // e_phoff
-    header.extend(0_u64.to_le_bytes()); // e_shoff
-    header.extend(0_u32.to_le_bytes()); // e_flags
-    for half in [EHDR_SIZE, PHDR_SIZE, programs.len() / PHDR_SIZE, 0, 0, 0] {
-        header.extend((half as u16).to_le_bytes()); // e_ehsize, e_phentsize, e_phnum, no sections
-    }
-    header.extend(programs);
-    header
-}
-
-fn program(
-    programs: &mut Vec<u8>,
-    kind: u32,
-    flags: u32,
-    virtual_address: u64,
-    physical: u64,
-    len: u64,
-) {
-    programs.extend(kind.to_le_bytes());
-    programs.extend(flags.to_le_bytes());
+    let (mut programs, mut count) = (Vec::<u8>::new(), 0_u16);
     // p_offset is the physical address, and p_align is 0, as /proc/vmcore expects
     // (fs/proc/vmcore.c).
-    for word in [physical, virtual_address, physical, len, len, 0] {
-        programs.extend(word.to_le_bytes());
+    let mut program = |kind: u32, flags: u32, virt: u64, physical: u64, len: u64| {
+        programs.extend([kind, flags].map(u32::to_le_bytes).as_flattened());
+        let words = [physical, virt, physical, len, len, 0];
+        programs.extend(words.map(u64::to_le_bytes).as_flattened());
+        count += 1;
+    };
+    for cpu in 0..u64::from(possible_cpus) {
+        let note = map::CPU_NOTES + cpu * map::CPU_NOTE_STRIDE;
+        program(PT_NOTE, 0, 0, note, map::CPU_NOTE_LEN);
     }
+    program(PT_NOTE, 0, 0, map::CRASH_NOTE, map::CRASH_NOTE_LEN);
+    let (address, text) = &memory.text;
+    program(PT_LOAD, RWX, *address, text.start, text.end - text.start);
+    for Range { start, end } in dumped(memory) {
+        program(PT_LOAD, RWX, map::DIRECT_MAP + start, start, end - start);
+    }
+
+    let mut header = Vec::from(b"\x7fELF\x02\x01\x01");
+    header.resize(16, 0);
+    header.extend([ET_CORE, EM_X86_64].map(u16::to_le_bytes).as_flattened());
+    header.extend(EV_CURRENT.to_le_bytes());
+    // e_entry, e_phoff, e_shoff
+    header.extend([0, EHDR_SIZE as u64, 0].map(u64::to_le_bytes).as_flattened());
+    header.extend(0_u32.to_le_bytes()); // e_flags
+    let sizes = [EHDR_SIZE as u16, PHDR_SIZE as u16, count, 0, 0, 0];
+    header.extend(sizes.map(u16::to_le_bytes).as_flattened()); // no sections
+    header.extend(programs);
+    header
 }

@@ -12,12 +12,10 @@ use x86_64::instructions::port::Port;
 // SAFETY: the runner's QEMU has COM2, and only the owner of this lock uses its ports.
 static COM2: Mutex<SerialPort> = Mutex::new(unsafe { SerialPort::new(HARNESS_PORT) });
 
-/// Sets COM2 up.
 pub fn start() {
     COM2.lock().init();
 }
 
-/// Writes one line.
 pub fn write_line(text: fmt::Arguments<'_>) {
     let mut com2 = COM2.lock();
     // A UART does not fail.
@@ -31,7 +29,6 @@ macro_rules! line {
 }
 pub(crate) use line;
 
-/// Ends the run.
 pub fn end(ending: Ending) -> ! {
     let mut port = Port::<u8>::new(EXIT_PORT);
     // SAFETY: the port belongs to isa-debug-exit, which ends QEMU.

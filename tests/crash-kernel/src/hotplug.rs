@@ -58,7 +58,6 @@ trait Place {
     /// Reports the outcome of an event, as the method _OST would.
     fn report(&self, event: u32, status: u32);
 
-    /// Whether a flag is set.
     fn has(&self, flag: u8) -> bool {
         self.select();
         read::<u8>(Self::FLAGS) & flag != 0

@@ -4,37 +4,32 @@
 
 use core::ops::Range;
 
-use orders::map;
+use orders::map::{self, DIRECT_MAP};
+use x86_64::structures::paging::mapper::MapToError;
+use x86_64::structures::paging::{
+    FrameAllocator, Mapper, OffsetPageTable, Page, PageSize, PageTableFlags, PhysFrame, Size1GiB,
+    Size2MiB, Size4KiB,
+};
+use x86_64::{PhysAddr, VirtAddr};
 
 use crate::harness::give_up;
 use crate::memory::{self, Memory, PAGE};
 use crate::ramdisk::{Crash, Segment};
 use crate::{describe, jump};
 
-/// An entry that points to a table: present, writable, accessed, dirty (_KERNPG_TABLE,
-/// arch/x86/include/asm/pgtable_types.h).
-const TABLE: u64 = 0x063;
-/// A leaf: present, writable, accessed, dirty, huge, global; executable
+/// An entry that points to a table (_KERNPG_TABLE, arch/x86/include/asm/pgtable_types.h).
+const TABLE: PageTableFlags = PageTableFlags::PRESENT
+    .union(PageTableFlags::WRITABLE)
+    .union(PageTableFlags::ACCESSED)
+    .union(PageTableFlags::DIRTY);
+/// A leaf, executable: the control page's (__PAGE_KERNEL_EXEC), and huge ones
 /// (__PAGE_KERNEL_IDENT_LARGE_EXEC).
-const LEAF: u64 = 0x1e3;
-/// The control page's leaf: the same, not huge (__PAGE_KERNEL_EXEC).
-const PAGE_LEAF: u64 = 0x163;
-const PRESENT: u64 = 1 << 0;
-const HUGE: u64 = 1 << 7;
-/// Bits 51:12, the address in an entry.
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-const MIB_2: u64 = 2 << 20;
-const GIB: u64 = 1 << 30;
-/// Levels of tables, named by what an entry maps: 4 KiB, 2 MiB, 1 GiB. Four or five levels are in
-/// use.
-const OF_PAGES: u32 = 1;
-const OF_2_MIB: u32 = 2;
-const OF_GIB: u32 = 3;
-const FOUR: u32 = 4;
-const FIVE: u32 = 5;
+const LEAF: PageTableFlags = TABLE.union(PageTableFlags::GLOBAL);
 /// Real-mode memory, which Linux maps besides RAM and segments (`init_mem_mapping`,
 /// arch/x86/mm/init.c).
 const LOW_MEMORY: Range<u64> = 0..1 << 20;
+/// Place of the last entry of a table: of the kernel's half in the table of five levels.
+const LAST: u64 = 511 * 8;
 
 /// The tables, and the page from which the purgatory is entered.
 #[derive(Debug)]
@@ -50,38 +45,38 @@ pub struct Identity {
 
 /// Builds the map.
 pub fn build(crash: &Crash, memory: &Memory) -> Identity {
-    let mut tables = Tables { crash, next: map::CRASH_REGION_START };
-    let (control_page, four) = (tables.take(), tables.take());
-    let gib_leaves = describe::has("pdpe1gb");
+    let mut pages = ControlPages { crash, next: map::CRASH_REGION_START };
+    let (control_page, four) = (pages.take(), pages.take());
     let segments = crash.segments.iter().map(|segment| segment.memory.clone());
     for range in memory.ram.iter().cloned().chain([LOW_MEMORY]).chain(segments) {
-        tables.map_one_to_one(four, range, gib_leaves);
+        pages.map_one_to_one(four, range);
     }
-    let mut cr3 = four;
-    let mut four_levels = four;
-    if crash.la57 {
-        cr3 = tables.take();
-        memory::write_word(entry(cr3, FIVE, 0), four | TABLE);
-        tables.map_page(cr3, FIVE, jump::kernel_address(), control_page);
-        // A copy, because with five levels the table of the lowest addresses does not map the
-        // control page's kernel address.
-        four_levels = tables.take();
-        (0..PAGE)
-            .step_by(8)
-            .for_each(|at| memory::write_word(four_levels + at, memory::read_word(four + at)));
+    let kernel = jump::kernel_address();
+    if !crash.la57 {
+        pages.map::<Size4KiB>(four, kernel, control_page);
+        return Identity { control_page, cr3: four, four_levels: four };
     }
-    tables.map_page(four_levels, FOUR, jump::kernel_address(), control_page);
+    let (cr3, upper) = (pages.take(), pages.take());
+    memory::write_word(cr3, four | TABLE.bits());
+    memory::write_word(cr3 + LAST, upper | TABLE.bits());
+    pages.map::<Size4KiB>(upper, kernel, control_page);
+    // A copy, because with five levels the table of the lowest addresses does not map the control
+    // page's kernel address.
+    let four_levels = pages.take();
+    (0..PAGE)
+        .step_by(8)
+        .for_each(|at| memory::write_word(four_levels + at, memory::read_word(four + at)));
+    pages.map::<Size4KiB>(four_levels, kernel, control_page);
     Identity { control_page, cr3, four_levels }
 }
 
-/// Tables are control pages. They are allocated from the start of the crash region, between the
-/// segments.
-struct Tables<'a> {
+/// Control pages, from the start of the crash region, between the segments.
+struct ControlPages<'a> {
     crash: &'a Crash,
     next: u64,
 }
 
-impl Tables<'_> {
+impl ControlPages<'_> {
     /// A page of zeroes.
     fn take(&mut self) -> u64 {
         loop {
@@ -101,50 +96,48 @@ impl Tables<'_> {
     /// Maps a range with 1 GiB leaves where a whole one is inside it, else with 2 MiB leaves,
     /// rounded outwards. Existing 1 GiB leaves are kept (`ident_pud_init`,
     /// arch/x86/mm/ident_map.c).
-    fn map_one_to_one(&mut self, root: u64, range: Range<u64>, gib_leaves: bool) {
-        let mut at = range.start / MIB_2 * MIB_2;
+    fn map_one_to_one(&mut self, root: u64, range: Range<u64>) {
+        let mut at = range.start / Size2MiB::SIZE * Size2MiB::SIZE;
         while at < range.end {
-            let gib = at / GIB * GIB..at / GIB * GIB + GIB;
-            let table = self.table(root, FOUR, OF_GIB, at);
-            let place = entry(table, OF_GIB, at);
-            let old = memory::read_word(place);
-            if old & HUGE != 0 {
-                at = gib.end;
-            } else if gib_leaves
-                && old & PRESENT == 0
-                && range.start <= gib.start
-                && gib.end <= range.end
-            {
-                memory::write_word(place, gib.start | LEAF);
-                at = gib.end;
+            let gib = at / Size1GiB::SIZE * Size1GiB::SIZE;
+            let is_whole = range.start <= gib && gib + Size1GiB::SIZE <= range.end;
+            if is_whole && describe::has("pdpe1gb") && self.map::<Size1GiB>(root, gib, gib) {
+                at = gib + Size1GiB::SIZE;
             } else {
-                let table = self.table(table, OF_GIB, OF_2_MIB, at);
-                memory::write_word(entry(table, OF_2_MIB, at), at | LEAF);
-                at += MIB_2;
+                self.map::<Size2MiB>(root, at, at);
+                at += Size2MiB::SIZE;
             }
         }
     }
 
-    /// Maps one page (`init_transition_pgtable`, arch/x86/kernel/machine_kexec_64.c).
-    fn map_page(&mut self, root: u64, levels: u32, address: u64, physical: u64) {
-        let table = self.table(root, levels, OF_PAGES, address);
-        memory::write_word(entry(table, OF_PAGES, address), physical | PAGE_LEAF);
-    }
-
-    /// The table of level `to` that maps `address`, below the one of level `from`. Created if
-    /// missing.
-    fn table(&mut self, mut table: u64, from: u32, to: u32, address: u64) -> u64 {
-        for level in (to + 1..=from).rev() {
-            let place = entry(table, level, address);
-            let old = memory::read_word(place);
-            table = if old & PRESENT != 0 { old & ADDRESS } else { self.take() };
-            memory::write_word(place, table | TABLE);
+    /// Maps one page below the table `root` of level 4, unless it is mapped.
+    fn map<S: PageSize + core::fmt::Debug>(&mut self, root: u64, virt: u64, physical: u64) -> bool
+    where
+        OffsetPageTable<'static>: Mapper<S>,
+    {
+        // SAFETY: a control page that holds a table. No other reference to it exists, and the CPU
+        // does not use it yet.
+        let root = unsafe { &mut *memory::direct(root).cast() };
+        // SAFETY: the direct map covers all control pages.
+        let mut tables = unsafe { OffsetPageTable::new(root, VirtAddr::new(DIRECT_MAP)) };
+        let page = Page::<S>::containing_address(VirtAddr::new(virt));
+        let frame = PhysFrame::containing_address(PhysAddr::new(physical));
+        // SAFETY: these tables come into use only after the panic.
+        match unsafe { tables.map_to_with_table_flags(page, frame, LEAF, TABLE, self) } {
+            // Nothing to flush: the CPU does not use these tables.
+            Ok(mapped) => {
+                mapped.ignore();
+                true
+            }
+            Err(MapToError::PageAlreadyMapped(_) | MapToError::ParentEntryHugePage) => false,
+            Err(error) => give_up(format_args!("{virt:#x} cannot be mapped: {error:?}")),
         }
-        table
     }
 }
 
-/// The place of the entry for `address` in a table. Each level translates nine bits.
-fn entry(table: u64, level: u32, address: u64) -> u64 {
-    table + (address >> (12 + 9 * (level - 1)) & 0x1ff) * 8
+// SAFETY: each page is given once, and belongs to nothing else.
+unsafe impl FrameAllocator<Size4KiB> for ControlPages<'_> {
+    fn allocate_frame(&mut self) -> Option<PhysFrame> {
+        Some(PhysFrame::containing_address(PhysAddr::new(self.take())))
+    }
 }

@@ -121,7 +121,6 @@ pub fn state(crash: &Crash, identity: &Identity) -> State {
     State { cr0: CR0, cr3: identity.cr3, cr4, efer: Efer::read_raw(), dr7: DR7 }
 }
 
-/// Enters the purgatory.
 pub fn enter(crash: &Crash, identity: &Identity, state: &State) -> ! {
     x86_64::instructions::interrupts::disable();
     let page = identity.control_page;

@@ -9,7 +9,6 @@ use crate::ramdisk::{Crash, Segment};
 /// The first bytes of an elfcorehdr (ELFMAG).
 pub const ELF_MAGIC: &[u8] = b"\x7fELF";
 
-/// Copies all segments.
 pub fn segments(crash: &Crash) {
     for Segment { memory, bytes } in &crash.segments {
         memory::write(memory.start, bytes);

@@ -10,7 +10,7 @@
 //! * The steps were executed.
 //! * The purgatory was entered in the state in which Linux enters it.
 
-#![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(target_os = "none", no_std, no_main, feature(abi_x86_interrupt))]
 
 #[cfg(target_os = "none")]
 extern crate alloc;

@@ -19,7 +19,6 @@ use crate::{apic, jump, notes, smp};
 /// The facts at the panic.
 #[derive(Debug)]
 pub struct Crashed {
-    /// The orders.
     pub crash: Crash,
     /// RAM, including DIMMs that were plugged in.
     pub memory: Memory,
@@ -32,7 +31,6 @@ pub struct Crashed {
 /// For the CPU that panics, which may be another than the one that executed the story.
 static CRASHED: Once<Crashed> = Once::new();
 
-/// Panics.
 pub fn as_ordered(crashed: Crashed) -> ! {
     let panic_cpu = CRASHED.call_once(|| crashed).crash.panic_cpu;
     smp::run_on(panic_cpu, panic)

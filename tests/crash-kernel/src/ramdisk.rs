@@ -20,16 +20,13 @@ use crate::memory::{self, PAGE, range};
 /// A segment: its place, and its first bytes.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    /// Its memory.
     pub memory: Range<u64>,
     /// The bytes that are copied to its start.
     pub bytes: &'static [u8],
 }
 
-/// One step.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// What happens.
     pub kind: StepKind,
     /// Where a stray write goes.
     pub at: u64,
@@ -105,64 +102,41 @@ fn awaited() -> &'static [u8] {
 fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
     zero(orders.reserved, "the orders");
     let possible_cpus = orders.possible_cpus.get();
-    if possible_cpus == 0 || u64::from(possible_cpus) > map::MAX_CPUS {
-        give_up(format_args!(
-            "{possible_cpus} possible CPUs are ordered; the limits are 1 and {}",
-            map::MAX_CPUS
-        ));
-    }
-    let la57 =
-        known([false, true].get(orders.la57.get() as usize).copied(), "truth value", orders.la57);
+    let fits = possible_cpus > 0 && u64::from(possible_cpus) <= map::MAX_CPUS;
+    known(fits.then_some(()), "number of possible CPUs", possible_cpus);
+    let la57 = [false, true].get(orders.la57.get() as usize).copied();
+    let la57 = known(la57, "truth value", orders.la57);
     if la57 && !describe::has("la57") {
         give_up(format_args!("five levels of page tables are ordered of a CPU that has four"));
     }
-    let segments: Vec<Segment> = used(&orders.segments, orders.segment_count.get(), "segments")
-        .iter()
-        .map(|segment| Segment { memory: range(segment.memory), bytes: part(file, segment.file) })
-        .collect();
-    segments.iter().enumerate().for_each(|(index, segment)| admit(segment, &segments[..index]));
+    let mut segments: Vec<Segment> = Vec::new();
+    for segment in used(&orders.segments, orders.segment_count.get(), "segments") {
+        let segment = Segment { memory: range(segment.memory), bytes: part(file, segment.file) };
+        admit(&segment, &segments);
+        segments.push(segment);
+    }
     let entry = orders.entry.get();
-    if !segments.iter().any(|segment| segment.memory.contains(&entry)) {
-        give_up(format_args!("the entry point {entry:#x} is in no segment"));
+    let nmi = known(Nmi::from_wire(orders.nmi.get()), "kind of NMI", orders.nmi);
+    let nmi_ready = orders.nmi_ready.get();
+    let sealed = used(&orders.sealed, orders.sealed_count.get(), "sealed spans").to_vec();
+    // All of these are read or entered later.
+    let ready = (nmi == Nmi::Storm).then_some(PhysSpan::new(nmi_ready, size_of::<u64>() as u64));
+    let spans = sealed.iter().map(|sealed| sealed.span).chain([orders.initrd, orders.command_line]);
+    for span in spans.chain([PhysSpan::new(entry, 1)]).chain(ready) {
+        let Range { start, end } = range(span);
+        let holds = |segment: &Segment| segment.memory.start <= start && end <= segment.memory.end;
+        if start == end || !segments.iter().any(holds) {
+            give_up(format_args!("{start:#x}-{end:#x} are needed, but are not in a segment"));
+        }
     }
     let step = |step: &orders::Step| {
         zero(step.reserved, "a step");
-        Step {
-            kind: known(StepKind::from_wire(step.kind.get()), "step", step.kind),
-            at: step.at.get(),
-            bytes: part(file, step.file),
-        }
+        let kind = known(StepKind::from_wire(step.kind.get()), "step", step.kind);
+        Step { kind, at: step.at.get(), bytes: part(file, step.file) }
     };
-    let nmi = known(Nmi::from_wire(orders.nmi.get()), "kind of NMI", orders.nmi);
-    let nmi_ready = orders.nmi_ready.get();
-    let loaded = |span: PhysSpan| {
-        let span = range(span);
-        segments
-            .iter()
-            .any(|segment| segment.memory.start <= span.start && span.end <= segment.memory.end)
-    };
-    if nmi == Nmi::Storm
-        && !(loaded(PhysSpan::new(nmi_ready, size_of::<u64>() as u64))
-            && nmi_ready.is_multiple_of(8))
-    {
-        give_up(format_args!(
-            "the word at {nmi_ready:#x} that says when NMIs may come is not in a segment"
-        ));
-    }
-    let sealed = used(&orders.sealed, orders.sealed_count.get(), "sealed spans").to_vec();
-    let spans = sealed.iter().map(|sealed| sealed.span).chain([orders.initrd, orders.command_line]);
-    if let Some(stray) = spans.into_iter().find(|span| span.len.get() == 0 || !loaded(*span)) {
-        give_up(format_args!(
-            "{:#x} bytes from {:#x} are to be checked, but are not in a segment",
-            stray.len, stray.start
-        ));
-    }
+    let tables = Tables::from_wire(orders.tables.get());
     Crash {
-        tables: known(
-            Tables::from_wire(orders.tables.get()),
-            "kind of descriptor tables",
-            orders.tables,
-        ),
+        tables: known(tables, "kind of descriptor tables", orders.tables),
         nmi,
         la57,
         panic_cpu: orders.panic_cpu.get(),
@@ -181,22 +155,20 @@ fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
 /// kernel/kexec_core.c).
 fn admit(segment: &Segment, before: &[Segment]) {
     let Segment { memory, bytes } = segment;
-    if !memory.start.is_multiple_of(PAGE) || !memory.end.is_multiple_of(PAGE) {
-        give_up(format_args!("the segment {memory:#x?} is not aligned to pages"));
-    }
-    if memory.start < map::CRASH_REGION_START
-        || memory.end > map::CRASH_REGION_START + map::CRASH_REGION_LEN
-    {
-        give_up(format_args!("the segment {memory:#x?} is not in the crash region"));
-    }
-    if bytes.len() as u64 > memory.end - memory.start {
-        give_up(format_args!("{} bytes do not fit the segment {memory:#x?}", bytes.len()));
-    }
-    if let Some(other) = before
-        .iter()
-        .find(|other| other.memory.start < memory.end && memory.start < other.memory.end)
-    {
-        give_up(format_args!("the segments {memory:#x?} and {:#x?} overlap", other.memory));
+    let end = map::CRASH_REGION_START + map::CRASH_REGION_LEN;
+    let overlaps =
+        |other: &Segment| other.memory.start < memory.end && memory.start < other.memory.end;
+    let is_aligned = memory.start.is_multiple_of(PAGE) && memory.end.is_multiple_of(PAGE);
+    let is_inside = memory.start >= map::CRASH_REGION_START && memory.end <= end;
+    for (holds, what) in [
+        (is_aligned, "is not aligned to pages"),
+        (is_inside, "is not in the crash region"),
+        (bytes.len() as u64 <= memory.end - memory.start, "is smaller than its bytes"),
+        (!before.iter().any(overlaps), "overlaps another"),
+    ] {
+        if !holds {
+            give_up(format_args!("the segment {memory:#x?} {what}"));
+        }
     }
 }
 
@@ -211,15 +183,11 @@ fn zero(reserved: U32, of: &str) {
 }
 
 fn used<'a, T>(all: &'a [T], count: u32, what: &str) -> &'a [T] {
-    all.get(..count as usize)
-        .unwrap_or_else(|| give_up(format_args!("{count} {what} are ordered, {} fit", all.len())))
+    known(all.get(..count as usize), what, count)
 }
 
 /// A part of the file that began with the orders.
 fn part(file: &'static [u8], span: PhysSpan) -> &'static [u8] {
     let Range { start, end } = range(span);
-    let bytes = file.get(start as usize..end as usize);
-    bytes.unwrap_or_else(|| {
-        give_up(format_args!("the file of the orders has no bytes {:#x?}", range(span)))
-    })
+    known(file.get(start as usize..end as usize), "part of the orders' file", start)
 }

@@ -2,7 +2,6 @@
 
 use crate::tsc;
 
-/// A moment in the future.
 pub struct Timeout {
     start: u64,
     ticks: u64,
@@ -21,7 +20,6 @@ impl Timeout {
         Self::microseconds(seconds * 1_000_000)
     }
 
-    /// Waits until then.
     pub fn wait(&self) {
         while !self.passed() {
             core::hint::spin_loop();

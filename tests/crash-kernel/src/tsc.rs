@@ -26,7 +26,6 @@ const GATE_2: u8 = 1 << 0;
 const SPEAKER: u8 = 1 << 1;
 const OUTPUT_2: u8 = 1 << 5;
 
-/// Time now, in ticks.
 pub fn now() -> u64 {
     // SAFETY: RDTSC exists on every x86-64 CPU, and only reads.
     unsafe { core::arch::x86_64::_rdtsc() }
@@ -62,28 +61,20 @@ fn best_of_tries() -> Interval {
 }
 
 fn measure() -> Interval {
-    let (mut control, mut command) =
-        (Port::<u8>::new(SYSTEM_CONTROL_B), Port::<u8>::new(PIT_COMMAND));
-    let mut count = Port::<u8>::new(PIT_CHANNEL_2);
     let [low, high] = PIT_TICKS.to_le_bytes();
-    // SAFETY: port B does not affect memory. This opens the gate, and the speaker stays off.
-    let gates = unsafe { control.read() } & !SPEAKER | GATE_2;
-    // SAFETY: as above.
-    unsafe { control.write(gates) };
-    // SAFETY: this kernel uses channel 2 only here.
-    unsafe { command.write(CHANNEL_2_ONE_SHOT) };
-    // SAFETY: as above.
-    unsafe { count.write(low) };
+    // Opens the gate; the speaker stays off.
+    write(SYSTEM_CONTROL_B, read_control() & !SPEAKER | GATE_2);
+    write(PIT_COMMAND, CHANNEL_2_ONE_SHOT);
+    write(PIT_CHANNEL_2, low);
     let before_start = now();
-    // SAFETY: as above. Counting begins with this byte.
-    unsafe { count.write(high) };
+    // Counting begins with this byte.
+    write(PIT_CHANNEL_2, high);
     let after_start = now();
     // The count ends after the last poll that did not see it, and before the first that did.
     let mut before_end = after_start;
     loop {
         let look = now();
-        // SAFETY: reading port B changes nothing.
-        if unsafe { control.read() } & OUTPUT_2 != 0 {
+        if read_control() & OUTPUT_2 != 0 {
             break;
         }
         before_end = look;
@@ -91,4 +82,14 @@ fn measure() -> Interval {
     let after_end = now();
     let ticks = before_end.midpoint(after_end) - before_start.midpoint(after_start);
     Interval { ticks, uncertainty: (after_start - before_start) + (after_end - before_end) }
+}
+
+fn read_control() -> u8 {
+    // SAFETY: reading port B changes nothing.
+    unsafe { Port::new(SYSTEM_CONTROL_B).read() }
+}
+
+fn write(port: u16, value: u8) {
+    // SAFETY: port B and the PIT do not affect memory, and only this file uses channel 2.
+    unsafe { Port::new(port).write(value) };
 }

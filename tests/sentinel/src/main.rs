@@ -65,15 +65,3 @@ fn main() -> Result<()> {
     }
     bail!("none of {} MiB of pages lies in {:#x}-{:#x}", held.len(), wanted.start, wanted.end)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_decimal_or_hexadecimal() {
-        assert_eq!(number("4096"), Ok(4096));
-        assert_eq!(number("0x100000000"), Ok(1 << 32));
-        assert!(number("0xg").is_err());
-    }
-}

@@ -86,33 +86,27 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_note_of_several_pages_is_read_in_any_order() {
-        let text = "iomem ".repeat(1500);
-        let mut written = pages(text.as_bytes());
-        assert_eq!(written.len(), 3);
-        written.reverse();
-        assert_eq!(read(written.iter().map(|page| &page[..])), Some(text));
+    fn read_back(pages: &[[u8; PAGE]]) -> Option<String> {
+        read(pages.iter().map(|page| &page[..]))
     }
 
     #[test]
-    fn a_note_that_lacks_a_page_is_none() {
-        let written = pages("iomem ".repeat(1500).as_bytes());
-        assert_eq!(read(written[1..].iter().map(|page| &page[..])), None);
-        assert_eq!(read(written[..2].iter().map(|page| &page[..])), None);
-        assert_eq!(read([]), None);
+    fn a_note_of_several_pages_is_read_in_any_order_and_only_if_it_is_complete() {
+        let text = "iomem ".repeat(1500);
+        let mut written = pages(text.as_bytes());
+        assert_eq!(written.len(), 3);
+        assert!(written[0].starts_with(b"seen the trigger\x07\0"));
+        assert_eq!(read_back(&written[1..]), None);
+        assert_eq!(read_back(&written[..2]), None);
+        assert_eq!(read_back(&[]), None);
+        written.reverse();
+        assert_eq!(read_back(&written), Some(text));
     }
 
     #[test]
     fn text_that_fills_a_page_is_followed_by_an_empty_one() {
         let written = pages(&[b'x'; TEXT_LEN]);
         assert_eq!(written.len(), 2);
-        assert_eq!(read(written.iter().map(|page| &page[..])).unwrap().len(), TEXT_LEN);
-    }
-
-    #[test]
-    fn marks_differ_by_seed() {
-        assert_ne!(mark(1), mark(2));
-        assert!(mark(1).starts_with(b"seen the trigger"));
+        assert_eq!(read_back(&written).unwrap().len(), TEXT_LEN);
     }
 }

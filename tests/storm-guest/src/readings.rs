@@ -110,25 +110,19 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_bounded_by_the_readings_around_it() {
-        let record =
-            record(&[(10, true), (20, true), (40, false), (50, false), (90, true), (100, true)]);
-        assert_eq!(record.gaps, [Gap { before_ns: 20, since_ns: 40, last_ns: 50, until_ns: 90 }]);
-        assert_eq!((record.unprotected_ns(), record.bounds_ns()), (50, (10, 70)));
-    }
-
-    #[test]
-    fn gaps_are_told_apart_and_one_reading_of_zero_is_one() {
-        let record = record(&[(0, true), (1, false), (2, true), (3, false), (7, true)]);
-        assert_eq!(record.gaps.len(), 2);
-        assert_eq!((record.unprotected_ns(), record.bounds_ns()), (5, (0, 7)));
-    }
-
-    #[test]
-    fn a_gap_that_does_not_end_lasts_to_the_last_reading() {
-        let record = record(&[(5, false), (9, false)]);
-        assert_eq!(record.gaps, [Gap { before_ns: 5, since_ns: 5, last_ns: 9, until_ns: 9 }]);
-        assert_eq!(record.bounds_ns(), (4, 4));
+    fn gaps_are_told_apart_and_bounded_by_the_readings_around_them() {
+        let gap =
+            |before_ns, since_ns, last_ns, until_ns| Gap { before_ns, since_ns, last_ns, until_ns };
+        // One gap; two, each of one reading; one that lasts to the last reading.
+        let one = [(10, true), (20, true), (40, false), (50, false), (90, true), (100, true)];
+        let two = [(0, true), (1, false), (2, true), (3, false), (7, true)];
+        let (one, two, open) = (record(&one), record(&two), record(&[(5, false), (9, false)]));
+        assert_eq!(one.gaps, [gap(20, 40, 50, 90)]);
+        assert_eq!((one.unprotected_ns(), one.bounds_ns()), (50, (10, 70)));
+        assert_eq!(two.gaps, [gap(0, 1, 1, 2), gap(2, 3, 3, 7)]);
+        assert_eq!((two.unprotected_ns(), two.bounds_ns()), (5, (0, 7)));
+        assert_eq!(open.gaps, [gap(5, 5, 9, 9)]);
+        assert_eq!(open.bounds_ns(), (4, 4));
     }
 
     #[test]
@@ -136,11 +130,6 @@ mod tests {
         let record = record(&[(0, true), (50_000, true), (250_000, true), (1_000_000_000, true)]);
         assert_eq!((record.longest_pause_ns, record.readings), (999_750_000, 4));
         assert!((record.rate_hz() - 3.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn nothing_read_is_no_rate_and_no_gap() {
         assert_eq!(Record::default().rate_hz(), 0.0);
-        assert_eq!(record(&[(7, true)]).rate_hz(), 0.0);
     }
 }

@@ -38,9 +38,7 @@ pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
     for section in sections.iter() {
         let name = String::from_utf8_lossy(sections.section_name(LE, section)?);
         if [SHT_REL, SHT_RELA, SHT_RELR].contains(&section.sh_type(LE)) {
-            faults.push(format!(
-                "section {name} has relocations; the linker must resolve everything"
-            ));
+            faults.push(format!("section {name} has relocations, which the linker must resolve"));
         }
         if !section.sh_flags(LE).contains(SHF_ALLOC) {
             continue;
@@ -50,20 +48,21 @@ pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
         if !section.sh_addralign(LE).is_power_of_two() {
             faults.push(format!("section {name} is aligned to {}", section.sh_addralign(LE)));
         }
-        if section.sh_addr(LE) != 0 {
-            faults.push(format!(
-                "section {name} has the address {:#x}, which old kernels would use as its entry point",
-                section.sh_addr(LE)
-            ));
+        let at = section.sh_addr(LE);
+        if at != 0 {
+            let why = "which old kernels would use as its entry point";
+            faults.push(format!("section {name} has the address {at:#x}, {why}"));
         }
         if section.data(LE, object)?.starts_with(ELF_MAGIC) {
-            faults.push(format!("section {name} starts with ELF's magic: the kernel would treat it as the elfcorehdr"));
+            let why = "the kernel would treat it as the elfcorehdr";
+            faults.push(format!("section {name} starts with ELF's magic: {why}"));
         }
     }
     let code =
         sections.iter().filter(|section| section.sh_flags(LE).contains(SHF_EXECINSTR)).count();
     if code != 1 {
-        faults.push(format!("{code} sections are executable: old kernels enter the first that has the entry's address"));
+        let why = "old kernels enter the first that has the entry's address";
+        faults.push(format!("{code} sections are executable: {why}"));
     }
     faults.extend(symbol_faults(object, header, &sections, drop_in)?);
     Ok(faults)
@@ -120,9 +119,7 @@ fn symbol_faults(
     let mut global = Vec::new();
     // `ld -r` adds a symbol without a name for each section.
     let named = |symbol: &Sym64<LittleEndian>| symbol.st_type() != STT_SECTION;
-    for (index, symbol) in
-        table.enumerate().filter(|(index, symbol)| *index != SymbolIndex(0) && named(symbol))
-    {
+    for (_, symbol) in table.enumerate().filter(|(at, one)| *at != SymbolIndex(0) && named(one)) {
         let name = String::from_utf8_lossy(table.symbol_name(LE, symbol)?).into_owned();
         // SHN_UNDEF, SHN_ABS and SHN_COMMON are no sections.
         if symbol.st_shndx(LE).0 == 0 || symbol.st_shndx(LE).0 >= SHN_LORESERVE {
@@ -130,8 +127,7 @@ fn symbol_faults(
         } else if symbol.st_bind() != STB_GLOBAL {
             faults.push(format!("symbol {name} is not global"));
         } else if global.iter().any(|(_, other): &(_, String)| *other == name) {
-            faults
-                .push(format!("symbol {name} exists twice; loaders do not read index {}", index.0));
+            faults.push(format!("symbol {name} exists twice; loaders do not read the second"));
         } else {
             global.push((symbol, name));
         }
@@ -147,39 +143,28 @@ fn symbol_faults(
             faults.push(format!("there is no symbol {name}, which the host's loader writes"));
             continue;
         };
-        if symbol.st_size(LE) != size {
-            faults.push(format!(
-                "symbol {name} has {} bytes, the host's loader writes {size}",
-                symbol.st_size(LE)
-            ));
+        let (found, section) = (symbol.st_size(LE), section_of(symbol)?);
+        if found != size {
+            faults
+                .push(format!("symbol {name} has {found} bytes, the host's loader writes {size}"));
         }
-        let section = section_of(symbol)?;
         if section.sh_type(LE) == SHT_NOBITS {
-            faults.push(format!(
-                "symbol {name} is not in the file, where the host's loader writes it"
-            ));
+            faults.push(format!("symbol {name} is not in the file, where the loader writes it"));
         }
         if symbol.st_value(LE) + size > section.sh_size(LE) {
             faults.push(format!("symbol {name} reaches out of its section"));
         }
     }
-    if find(STACK_END).is_none() {
-        faults.push(format!("there is no symbol {STACK_END}"));
-    }
-    match find(ENTRY) {
-        None => faults.push(format!("there is no symbol {ENTRY}")),
-        Some(symbol) => {
-            let section = section_of(symbol)?;
-            let value = symbol.st_value(LE);
-            if !section.sh_flags(LE).contains(SHF_EXECINSTR) || value >= section.sh_size(LE) {
-                faults.push(format!("symbol {ENTRY} is not in code"));
-            }
-            if header.e_entry(LE) != value {
-                faults.push(format!(
-                    "its entry point is {:#x}, but {ENTRY} is at {value:#x}",
-                    header.e_entry(LE)
-                ));
-            }
+    let unnamed = [STACK_END, ENTRY].into_iter().filter(|name| find(name).is_none());
+    faults.extend(unnamed.map(|name| format!("there is no symbol {name}")));
+    if let Some(symbol) = find(ENTRY) {
+        let (section, value, entry) =
+            (section_of(symbol)?, symbol.st_value(LE), header.e_entry(LE));
+        if !section.sh_flags(LE).contains(SHF_EXECINSTR) || value >= section.sh_size(LE) {
+            faults.push(format!("symbol {ENTRY} is not in code"));
+        }
+        if entry != value {
+            faults.push(format!("its entry point is {entry:#x}, but {ENTRY} is at {value:#x}"));
         }
     }
     Ok(faults)

@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use handoff::{Block, HANDOFF_SECTION};
-use object::elf::{self, FileHeader64, ProgramHeader64};
+use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, SymbolIndex};
 
@@ -32,24 +32,17 @@ const STACKS: (&str, &str, &str) = (".stacks", "__trap_stack_top", "__stack_top"
 pub struct Section<'data> {
     /// `.text`, …
     pub name: String,
-    /// First address.
     pub address: u64,
-    /// Bytes in memory.
     pub size: u64,
-    /// Whether it is executable.
     pub executable: bool,
-    /// Whether it is writable.
     pub writable: bool,
     /// Its bytes in the file, or none.
     pub bytes: &'data [u8],
 }
 
-/// A name and its address.
 #[derive(Clone, Debug)]
 pub struct Symbol {
-    /// Mangled, as in the file.
     pub name: String,
-    /// Its address.
     pub address: u64,
 }
 
@@ -63,12 +56,18 @@ pub struct Code<'data> {
     pub symbols: Vec<Symbol>,
 }
 
+/// A PT_LOAD.
+#[derive(Clone, Debug)]
+struct Segment<'data> {
+    flags: elf::ProgramFlags,
+    address: u64,
+    size: u64,
+    bytes: &'data [u8],
+}
+
 /// The parts of an ELF file that the audit reads.
 pub struct Image<'data> {
-    endian: Endianness,
-    data: &'data [u8],
-    segments: &'data [ProgramHeader64<Endianness>],
-    /// The executable code.
+    segments: Vec<Segment<'data>>,
     pub code: Code<'data>,
     /// Symbols outside code.
     marks: Vec<Symbol>,
@@ -78,7 +77,6 @@ pub struct Image<'data> {
 }
 
 impl<'data> Image<'data> {
-    /// Parses an ELF file.
     pub fn parse(data: &'data [u8]) -> Result<Self> {
         let header = FileHeader64::<Endianness>::parse(data)?;
         let endian = header.endian()?;
@@ -92,16 +90,13 @@ impl<'data> Image<'data> {
                 relocations.push((name.clone(), size / section.sh_entsize(endian).max(1)));
             }
             if flags.contains(elf::SHF_ALLOC) && size > 0 {
-                let (executable, writable) =
-                    (flags.contains(elf::SHF_EXECINSTR), flags.contains(elf::SHF_WRITE));
-                let bytes = section.data(endian, data)?;
                 sections.push(Section {
                     name,
                     address: section.sh_addr(endian),
                     size,
-                    executable,
-                    writable,
-                    bytes,
+                    executable: flags.contains(elf::SHF_EXECINSTR),
+                    writable: flags.contains(elf::SHF_WRITE),
+                    bytes: section.data(endian, data)?,
                 });
             }
         }
@@ -109,19 +104,17 @@ impl<'data> Image<'data> {
         let (mut symbols, mut marks, mut undefined) = (Vec::new(), Vec::new(), Vec::new());
         for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
             let table = table.symbols(endian, data, kind)?;
-            for (index, symbol) in table.enumerate() {
+            // The first entry of every table means nothing (gABI, "Symbol Table").
+            for (_, symbol) in table.enumerate().filter(|(index, _)| *index != SymbolIndex(0)) {
                 let name = String::from_utf8_lossy(table.symbol_name(endian, symbol)?).into_owned();
                 let address = symbol.st_value(endian);
-                let inside = |s: &Section<'_>| {
+                let is_code = |s: &Section<'_>| {
                     s.executable && (s.address..s.address + s.size).contains(&address)
                 };
-                // The first entry of every table is undefined and means nothing (gABI, "Symbol
-                // Table").
-                if index != SymbolIndex(0) && symbol.is_undefined(endian) {
+                let in_section = symbol.st_shndx(endian).0 < elf::SHN_LORESERVE;
+                if symbol.is_undefined(endian) {
                     undefined.push(name);
-                } else if symbol.st_shndx(endian).0 < elf::SHN_LORESERVE
-                    && sections.iter().any(inside)
-                {
+                } else if in_section && sections.iter().any(is_code) {
                     symbols.push(Symbol { name, address });
                 } else {
                     marks.push(Symbol { name, address });
@@ -129,14 +122,21 @@ impl<'data> Image<'data> {
             }
         }
         symbols.sort_by_key(|s| s.address);
-        let segments = header.program_headers(endian, data)?;
+        let mut segments = Vec::new();
+        for segment in header.program_headers(endian, data)? {
+            if segment.p_type(endian) == elf::PT_LOAD {
+                let (flags, address) = (segment.p_flags(endian), segment.p_vaddr(endian));
+                let bytes = segment.data(endian, data).ok().context("a segment without bytes")?;
+                segments.push(Segment { flags, address, size: segment.p_memsz(endian), bytes });
+            }
+        }
         let code = Code { entry: header.e_entry(endian), sections, symbols };
-        Ok(Self { endian, data, segments, code, marks, undefined, relocations })
+        Ok(Self { segments, code, marks, undefined, relocations })
     }
 
     /// Bytes of memory from address 0 to the end of the last segment.
     pub fn loaded_size(&self) -> u64 {
-        self.loads().map(|s| s.p_vaddr(self.endian) + s.p_memsz(self.endian)).max().unwrap_or(0)
+        self.segments.iter().map(|segment| segment.address + segment.size).max().unwrap_or(0)
     }
 
     /// Each section in memory, with its size.
@@ -146,56 +146,46 @@ impl<'data> Image<'data> {
 
     /// The address of a symbol, in code or not.
     pub fn address_of(&self, name: &str) -> Option<u64> {
-        self.code
-            .symbols
-            .iter()
-            .chain(&self.marks)
-            .find(|symbol| symbol.name == name)
-            .map(|symbol| symbol.address)
+        let mut all = self.code.symbols.iter().chain(&self.marks);
+        all.find(|symbol| symbol.name == name).map(|symbol| symbol.address)
     }
 
     /// The size of each stack, if the stacks can be found.
     pub fn stacks(&self) -> Option<Room> {
-        let (section, trap, story) = STACKS;
-        let mark = |name: &str| self.marks.iter().find(|s| s.name == name).map(|s| s.address);
-        let bottom = self.code.sections.iter().find(|s| s.name == section)?.address;
+        let bottom = self.code.sections.iter().find(|s| s.name == STACKS.0)?.address;
+        let story = self.storys_stack()?;
         Some(Room {
-            trap: mark(trap)?.checked_sub(bottom)?,
-            story: mark(story)?.checked_sub(mark(trap)?)?,
+            trap: story.start.checked_sub(bottom)?,
+            story: story.end.checked_sub(story.start)?,
         })
     }
 
     /// The addresses of the main stack, if it can be found.
     pub fn storys_stack(&self) -> Option<Range<u64>> {
-        let (_, trap, story) = STACKS;
-        let mark = |name: &str| self.marks.iter().find(|s| s.name == name).map(|s| s.address);
-        Some(mark(trap)?..mark(story)?)
+        Some(self.address_of(STACKS.1)?..self.address_of(STACKS.2)?)
     }
 
     /// Violations: relocations and undefined symbols, which no loader resolves.
     pub fn unresolved(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        for (name, count) in &self.relocations {
-            faults.push(format!(
-                "{name} has {count} relocations, which no loader applies; find the code that stores an address in data"
-            ));
-        }
-        for name in &self.undefined {
-            faults.push(format!("symbol {name} is undefined"));
-        }
-        faults
+        let relocations = self.relocations.iter().map(|(name, count)| {
+            format!(
+                "{name} has {count} relocations, which no loader applies; find the code that \
+                 stores an address in data"
+            )
+        });
+        let undefined = self.undefined.iter().map(|name| format!("symbol {name} is undefined"));
+        relocations.chain(undefined).collect()
     }
 
     /// Every violation.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = self.unresolved();
         faults.extend(self.segment_faults());
-        match self.code.sections.iter().find(|s| s.name == HANDOFF_SECTION) {
+        let (block, sections) = (size_of::<Block>() as u64, &self.code.sections);
+        match sections.iter().find(|s| s.name == HANDOFF_SECTION).map(|s| s.size) {
             None => faults.push(format!("there is no section {HANDOFF_SECTION} for the block")),
-            Some(section) if section.size != size_of::<Block>() as u64 => faults.push(format!(
-                "section {HANDOFF_SECTION} has {:#x} bytes, the block has {:#x}",
-                section.size,
-                size_of::<Block>()
+            Some(size) if size != block => faults.push(format!(
+                "section {HANDOFF_SECTION} has {size:#x} bytes, the block has {block:#x}"
             )),
             Some(_) => {}
         }
@@ -204,49 +194,40 @@ impl<'data> Image<'data> {
         let holds_data = |s: &&Section<'_>| {
             s.writable && !s.bytes.is_empty() && s.name != HANDOFF_SECTION && s.name != ".dynamic"
         };
-        for section in self.code.sections.iter().filter(holds_data) {
+        for Section { name, size, .. } in sections.iter().filter(holds_data) {
             faults.push(format!(
-                "{} holds {} bytes of initialized data, neither hashed nor sealed",
-                section.name, section.size
+                "{name} holds {size} bytes of initialized data, neither hashed nor sealed"
             ));
         }
         let size = self.loaded_size();
         if size > MAX_LOADED {
-            faults.push(format!(
-                "{size} bytes are loaded, {} more than the {MAX_LOADED} allowed",
-                size - MAX_LOADED
-            ));
+            let more = size - MAX_LOADED;
+            faults.push(format!("{size} bytes are loaded, {more} more than {MAX_LOADED} allowed"));
         }
         faults
     }
 
-    fn loads(&self) -> impl Iterator<Item = &'data ProgramHeader64<Endianness>> + use<'data, '_> {
-        self.segments.iter().filter(|s| s.p_type(self.endian) == elf::PT_LOAD)
-    }
-
     fn segment_faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        let loads: Vec<_> = self.loads().collect();
-        let [text, data] = loads[..] else {
-            return vec![format!(
-                "there are {} PT_LOADs; there must be two: text, and data",
-                loads.len()
-            )];
+        let [text, data] = &self.segments[..] else {
+            let count = self.segments.len();
+            return vec![format!("there are {count} PT_LOADs; there must be two: text, and data")];
         };
-        let flags = [text.p_flags(self.endian), data.p_flags(self.endian)];
+        let flags = [text.flags, data.flags];
         if flags != [elf::PF_R | elf::PF_X, elf::PF_R | elf::PF_W] {
             faults.push(format!(
                 "the segments' flags are {flags:?}, they must be read+execute and read+write"
             ));
         }
-        if text.p_vaddr(self.endian) != 0 {
-            faults.push(format!(
-                "the first segment is at {:#x}, it must be at 0",
-                text.p_vaddr(self.endian)
-            ));
+        if text.address != 0 {
+            faults.push(format!("the first segment is at {:#x}, it must be at 0", text.address));
         }
-        if text.data(self.endian, self.data).is_ok_and(|bytes| bytes.starts_with(ELF_MAGIC)) {
-            faults.push("the first segment starts with ELF's magic: the kernel would treat it as the elfcorehdr".into());
+        if text.bytes.starts_with(ELF_MAGIC) {
+            faults.push(
+                "the first segment starts with ELF's magic: the kernel would treat it as the \
+                 elfcorehdr"
+                    .into(),
+            );
         }
         faults
     }

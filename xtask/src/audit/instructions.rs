@@ -228,48 +228,31 @@ mod tests {
     }
 
     #[test]
-    fn entry_that_switches_sse_on_first_is_accepted() {
-        assert_eq!(faults(&program(SSE_ON, b"\xec\xc3")), [""; 0]);
-    }
-
-    #[test]
-    fn sse_before_it_is_on_is_found() {
-        let early = [b"\x0f\xae\x14\x24", SSE_ON].concat();
-        let found = faults(&program(&early, b""));
-        assert!(found.len() == 1 && found[0].contains("needs SSE before"), "{found:?}");
-        let never = faults(&program(b"\x0f\x0b", b""));
-        assert!(never.len() == 1 && never[0].contains("never switched on"), "{never:?}");
-    }
-
-    #[test]
-    fn leaving_before_sse_is_on_is_found() {
-        // call .text
-        let call = [b"\xe8\xfb\x00\x00\x00", SSE_ON].concat();
-        let found = faults(&program(&call, b""));
-        assert!(found.len() == 1 && found[0].contains("leaves .text.integer"), "{found:?}");
-    }
-
-    #[test]
-    fn a_vector_register_in_integer_code_is_found() {
-        // pxor %xmm0, %xmm0: after SSE is on, but perhaps in a trap that interrupted code with SSE.
-        let code = [SSE_ON, b"\x66\x0f\xef\xc0"].concat();
-        let found = faults(&program(&code, b""));
-        assert!(found.len() == 1 && found[0].contains("XMM0"), "{found:?}");
-    }
-
-    #[test]
-    fn guarded_instructions_are_found_outside_their_functions() {
-        // in %dx, %al in its own function, then in, out, hlt, cpuid, rdmsr, wrmsr, mov %rax, %dr7,
-        // mov %dr0, %rax in another.
-        let code = b"\xec\xc3\xec\xee\xf4\x0f\xa2\x0f\x32\x0f\x30\x0f\x23\xf8\x0f\x21\xc0";
-        let found = faults(&program(SSE_ON, code));
-        assert_eq!(found.len(), 8, "{found:?}");
-        assert!(found.iter().all(|fault| fault.contains("(story+")), "{found:?}");
-    }
-
-    #[test]
-    fn invalid_instructions_are_found() {
-        // 0x06 was PUSH ES.
-        assert!(faults(&program(SSE_ON, b"\x06"))[0].contains("is an invalid instruction"));
+    fn instructions_in_forbidden_places_are_found() {
+        let before = |code: &[u8]| [code, SSE_ON].concat();
+        let after = |code: &[u8]| [SSE_ON, code].concat();
+        for (integer, text, expected) in [
+            // in %dx, %al in its own function.
+            (SSE_ON.to_vec(), &b"\xec\xc3"[..], &[][..]),
+            // ldmxcsr (%rsp); ud2; call .text
+            (before(b"\x0f\xae\x14\x24"), b"", &["needs SSE before"]),
+            (b"\x0f\x0b".to_vec(), b"", &["never switched on"]),
+            (before(b"\xe8\xfb\x00\x00\x00"), b"", &["leaves .text.integer"]),
+            // pxor %xmm0, %xmm0: after SSE is on, but perhaps in a trap that interrupted SSE code.
+            (after(b"\x66\x0f\xef\xc0"), b"", &["XMM0"]),
+            // 0x06 was PUSH ES.
+            (SSE_ON.to_vec(), b"\x06", &["is an invalid instruction"]),
+            // in, out, hlt, cpuid, rdmsr, wrmsr, mov %rax, %dr7, mov %dr0, %rax in another.
+            (
+                SSE_ON.to_vec(),
+                b"\xec\xc3\xec\xee\xf4\x0f\xa2\x0f\x32\x0f\x30\x0f\x23\xf8\x0f\x21\xc0",
+                &["(story+"; 8],
+            ),
+        ] {
+            let found = faults(&program(&integer, text));
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            let pairs = found.iter().zip(expected);
+            assert!(pairs.clone().all(|(fault, words)| fault.contains(words)), "{found:?}");
+        }
     }
 }

@@ -5,7 +5,6 @@
 //! * On exit: `purgatory.ro` and `purgatory.chk`, linked as in arch/x86/purgatory/Makefile. The
 //!   first is audited like the object. The second only proves that it links, as in the kernel.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -14,7 +13,7 @@ use xshell::{Shell, cmd};
 use super::drop_in;
 use crate::build::drop_in::DropIn;
 use crate::command;
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 
 /// The directory of both, relative to the repository's root.
 const DIRECTORY: &str = "target/drop-in/kernel-tree";
@@ -26,13 +25,11 @@ pub fn faults(sh: &Shell, repo: &Repository, drop_in: &DropIn) -> Result<Vec<Str
         return Ok(Vec::new());
     }
     let directory = repo.root.join(DIRECTORY);
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot make {}", directory.display()))?;
+    sh.create_dir(&directory)?;
     let [ro, chk] = ["purgatory.ro", "purgatory.chk"].map(|name| directory.join(name));
     link(sh, &["-r"], &drop_in.object(repo), &ro)?;
     link(sh, &["--fatal-warnings"], &ro, &chk)?;
-    let object = fs::read(&ro).with_context(|| format!("cannot read {}", ro.display()))?;
-    drop_in::faults(&object, drop_in)
+    drop_in::faults(&read(&ro)?, drop_in)
         .with_context(|| format!("cannot read {} as an object", ro.display()))
 }
 

@@ -5,7 +5,6 @@
 //!   these, byte by byte. Both builds use this machine's compiler and core library.
 //!   rust-toolchain.toml pins those of other machines.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -16,7 +15,7 @@ use crate::build::drop_in::DROP_INS;
 use crate::build::manifest;
 use crate::command;
 use crate::package;
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 
 /// The copy, relative to the repository's root. Every path in it differs, and is longer.
 const COPY: &str = "target/reproducible/the-same-source-in-another-directory";
@@ -65,15 +64,14 @@ pub fn prove(sh: &Shell, repo: &Repository, what: What) -> Result<String> {
 
 /// Fails with the offset of the first difference, if two files differ.
 fn same(one: &Path, other: &Path) -> Result<()> {
-    let read =
-        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let (first, second) = (read(one)?, read(other)?);
     if first == second {
         return Ok(());
     }
     let at = first.iter().zip(&second).take_while(|(one, other)| one == other).count();
     bail!(
-        "{} ({} bytes) and {} ({} bytes), built from the same source, differ from {at:#x} on; compare them with `cmp -l`",
+        "{} ({} bytes) and {} ({} bytes), built from the same source, differ from {at:#x} on; \
+         compare them with `cmp -l`",
         one.display(),
         first.len(),
         other.display(),
@@ -103,15 +101,15 @@ mod tests {
 
     #[test]
     fn a_difference_is_reported_with_its_offset() {
-        let directory = Shell::new().unwrap().create_temp_dir().unwrap();
+        let sh = Shell::new().unwrap();
+        let directory = sh.create_temp_dir().unwrap();
         let [one, other] = ["one", "other"].map(|name| directory.path().join(name));
-        fs::write(&one, "abcdef").unwrap();
-        fs::write(&other, "abcdef").unwrap();
-        same(&one, &other).unwrap();
-        fs::write(&other, "abcxef").unwrap();
-        assert!(same(&one, &other).unwrap_err().to_string().contains("differ from 0x3 on"));
-        fs::write(&other, "abcdefg").unwrap();
-        assert!(same(&one, &other).unwrap_err().to_string().contains("(7 bytes)"));
+        sh.write_file(&one, "abcdef").unwrap();
+        for (text, expected) in [("abcxef", "differ from 0x3 on"), ("abcdefg", "(7 bytes)")] {
+            sh.write_file(&other, text).unwrap();
+            assert!(same(&one, &other).unwrap_err().to_string().contains(expected));
+        }
+        same(&one, &one).unwrap();
     }
 
     #[test]
@@ -120,18 +118,15 @@ mod tests {
         let directory = sh.create_temp_dir().unwrap();
         let (from, to) = (directory.path().join("from"), directory.path().join("to"));
         for path in ["src/a/b.rs", "target/x", ".git/x", "deep/target/x"] {
-            fs::create_dir_all(from.join(path).parent().unwrap()).unwrap();
-            fs::write(from.join(path), path).unwrap();
+            sh.write_file(from.join(path), path).unwrap();
         }
         for path in ["src/gone.rs", "target/kept"] {
-            fs::create_dir_all(to.join(path).parent().unwrap()).unwrap();
-            fs::write(to.join(path), path).unwrap();
+            sh.write_file(to.join(path), path).unwrap();
         }
         copy_source(&sh, &from, &to).unwrap();
-        let there = |path: &str| to.join(path).exists();
-        assert!(there("src/a/b.rs") && there("target/kept"));
-        assert!(
-            !there("src/gone.rs") && !there("target/x") && !there(".git") && !there("deep/target")
-        );
+        let is_there = |path: &&str| to.join(path).exists();
+        let all = ["src/a/b.rs", "target/kept", "src/gone.rs", "target/x", ".git", "deep/target"];
+        let there: Vec<_> = all.into_iter().filter(is_there).collect();
+        assert_eq!(there, ["src/a/b.rs", "target/kept"]);
     }
 }

@@ -66,8 +66,8 @@ pub fn guards_page_fault(stack: &Range<u64>, deepest: &Depth) -> Option<String> 
     let lowest = stack.end.saturating_sub(deepest.bytes);
     (lowest / PAGE <= guard / PAGE).then(|| {
         format!(
-            "{}: its deepest frame ends at {lowest:#x}, in the page of the guard, whose last byte is {guard:#x}; make the stack larger, or place it \
-             otherwise",
+            "{}: its deepest frame ends at {lowest:#x}, in the page of the guard, whose last byte \
+             is {guard:#x}; make the stack larger, or place it otherwise",
             deepest.stack
         )
     })
@@ -76,7 +76,8 @@ pub fn guards_page_fault(stack: &Range<u64>, deepest: &Depth) -> Option<String> 
 /// The depths of both stacks, and every violation.
 pub fn depths(program: &Program<'_>, room: Option<Room>) -> (Vec<Depth>, Vec<String>) {
     let Some(room) = room else {
-        return (Vec::new(), vec!["the stacks cannot be found: .stacks, __trap_stack_top and __stack_top must be there".into()]);
+        let marks = "there must be .stacks, __trap_stack_top and __stack_top";
+        return (Vec::new(), vec![format!("the stacks cannot be found: {marks}")]);
     };
     let Some(trap) = program.symbols.iter().find(|s| s.name == TRAP) else {
         return (

@@ -21,7 +21,7 @@ const SHELLS: [(Shell, &str); 3] = [
 /// Writes one file per shell below `directory`, and removes what was there before.
 pub fn write(sh: &xshell::Shell, directory: &Path) -> Result<()> {
     sh.remove_path(directory)?;
-    let program = without_hidden(&kdump_loader::command());
+    let program = kdump_loader::command();
     for (shell, file) in SHELLS {
         let text = if shell == Shell::Bash {
             bash(&program)?
@@ -31,23 +31,6 @@ pub fn write(sh: &xshell::Shell, directory: &Path) -> Result<()> {
         sh.write_file(directory.join(file), text)?;
     }
     Ok(())
-}
-
-/// The command without its hidden subcommands, which clap_complete would offer.
-fn without_hidden(command: &Command) -> Command {
-    let mut shown = Command::new(command.get_name().to_owned())
-        .args(command.get_arguments())
-        .subcommands(
-            command.get_subcommands().filter(|below| !below.is_hide_set()).map(without_hidden),
-        )
-        .disable_help_flag(command.is_disable_help_flag_set());
-    if let Some(about) = command.get_about() {
-        shown = shown.about(about.clone());
-    }
-    if let Some(version) = command.get_version() {
-        shown = shown.version(version.to_owned());
-    }
-    shown
 }
 
 /// Completions for bash. If a program's name has a hyphen, clap_complete 4.6 spells the states that

@@ -12,7 +12,7 @@ use loader::purgatory::foreign::{Contract, KEXEC_TOOLS, LINUX, STACK_END};
 
 use super::relocatable;
 use super::{PURGATORY, copy_if_changed, place, write_if_changed};
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 
 /// The entry point, which newer kernels look up by this name.
 pub const ENTRY: &str = "purgatory_start";
@@ -43,7 +43,6 @@ pub struct DropIn {
     pub max_file: u64,
 }
 
-/// Both drop-ins, Linux's first.
 pub const DROP_INS: [DropIn; 2] = [
     DropIn {
         program: "purgatory-linux",
@@ -80,12 +79,10 @@ impl Default for Settings {
 }
 
 impl DropIn {
-    /// The object.
     pub fn object(&self, repo: &Repository) -> PathBuf {
         repo.dist().join(self.program).with_extension("ro")
     }
 
-    /// The linked program.
     pub fn debug(&self, repo: &Repository) -> PathBuf {
         repo.dist().join(self.program).with_extension("debug")
     }
@@ -103,7 +100,6 @@ impl DropIn {
             .chain(self.more.iter().copied())
     }
 
-    /// Makes the object from the linked program.
     fn object_of(&self, linked: &[u8], settings: &Settings) -> Result<Vec<u8>> {
         let mut image = relocatable::Image::of(linked)?;
         image.set(ON_CORRUPT, &[settings.drop_in_on_corrupt as u8])?;
@@ -114,19 +110,17 @@ impl DropIn {
     }
 }
 
-/// Makes the objects from the linked programs.
 pub fn build(repo: &Repository, settings: &Settings) -> Result<()> {
     for drop_in in &DROP_INS {
         let linked = place(repo, &PURGATORY).with_file_name(drop_in.program);
         copy_if_changed(&linked, &drop_in.debug(repo))?;
-        let program =
-            std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+        let program = read(&linked)?;
         let made = |settings: &Settings| {
             drop_in
                 .object_of(&program, settings)
                 .with_context(|| format!("cannot make an object of {}", linked.display()))
         };
-        write_if_changed(&made(settings)?, &drop_in.object(repo))?;
+        write_if_changed(&made(settings)?, &drop_in.object(repo), 0o644)?;
         for (path, drop_in_on_corrupt) in
             FOR_TESTS.into_iter().filter(|_| drop_in.more.contains(&CONSOLE))
         {
@@ -134,10 +128,8 @@ pub fn build(repo: &Repository, settings: &Settings) -> Result<()> {
             let directory = path.parent().context("it has a directory")?;
             std::fs::create_dir_all(directory)
                 .with_context(|| format!("cannot make {}", directory.display()))?;
-            write_if_changed(
-                &made(&Settings { linux_console: Some(COM1), drop_in_on_corrupt })?,
-                &path,
-            )?;
+            let settings = Settings { linux_console: Some(COM1), drop_in_on_corrupt };
+            write_if_changed(&made(&settings)?, &path, 0o644)?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use object::Endianness;
 use object::elf::{FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
@@ -13,10 +13,10 @@ use xshell::Shell;
 
 use super::{
     LINUX_TARGET, cargo, copy_if_changed, no_foreign_path, paths_of_this_machine, rustflags, strip,
-    write_program_if_changed,
+    write_if_changed,
 };
 use crate::command;
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 use crate::setup;
 
 /// Their profile, in Cargo.toml.
@@ -34,14 +34,13 @@ const STATIC: &str = "-Ctarget-feature=+crt-static";
 pub fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
     let built = program(sh, repo, "kdump-loader", "kdump-loader")?;
     copy_if_changed(&built, &repo.loader_debug())?;
-    let linked =
-        std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    let linked = read(&built)?;
     ensure!(
         linked.windows(OVERFLOW.len()).any(|window| window == OVERFLOW),
         "{} has no overflow checks: profile {PROFILE} in Cargo.toml must enable them",
         built.display()
     );
-    write_program_if_changed(&strip::strip(&linked)?, &repo.loader())?;
+    write_if_changed(&strip::strip(&linked)?, &repo.loader(), 0o755)?;
     no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.loader())
 }
 
@@ -60,28 +59,18 @@ pub fn guest_programs(sh: &Shell, repo: &Repository) -> Result<()> {
 /// Builds one program as a static executable: guests have no C library, and rescue systems may have
 /// an older one.
 pub fn program(sh: &Shell, repo: &Repository, package: &str, program: &str) -> Result<PathBuf> {
+    let what = ["--profile", PROFILE, "--package", package, "--bin", program];
     let cargo = cargo(sh, "build")
-        .args([
-            "--profile",
-            PROFILE,
-            "--package",
-            package,
-            "--bin",
-            program,
-            "--target",
-            LINUX_TARGET,
-        ])
-        .arg("--target-dir")
+        .args(what)
+        .args(["--target", LINUX_TARGET, "--target-dir"])
         .arg(repo.root.join(TARGET_DIR))
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &setup::rust_src(sh, repo)?, &[STATIC])?)
         // The loader's build script embeds it.
         .env("KDUMP_PURGATORY_ELF", repo.purgatory_elf());
     command::show(cargo)?;
     let built = place(repo, program);
-    let bytes =
-        std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     ensure!(
-        !has_interpreter(&bytes)?,
+        !has_interpreter(&read(&built)?)?,
         "{} is not static: it names an ELF interpreter",
         built.display()
     );

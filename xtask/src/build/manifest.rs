@@ -17,13 +17,14 @@ const NAME: &str = "MANIFEST";
 
 /// Writes it for the files that are in `target/dist/` now.
 pub fn write(repo: &Repository) -> Result<()> {
-    write_if_changed(of(&repo.dist(), &shipped(repo)?)?.as_bytes(), &repo.dist().join(NAME))
+    let manifest = of(&repo.dist(), &shipped(repo)?)?;
+    write_if_changed(manifest.as_bytes(), &repo.dist().join(NAME), 0o644)
 }
 
-/// Its text.
-pub fn read(repo: &Repository) -> Result<String> {
-    let path = repo.dist().join(NAME);
-    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+pub fn print(repo: &Repository) -> Result<()> {
+    let text = crate::repository::read(&repo.dist().join(NAME))?;
+    print!("{}", String::from_utf8_lossy(&text));
+    Ok(())
 }
 
 /// Every shipped file. Programs with symbols and files for tests are not shipped.
@@ -38,18 +39,13 @@ pub fn shipped(repo: &Repository) -> Result<Vec<PathBuf>> {
 
 /// Every file below a directory, in order.
 fn files_below(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
-    let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    paths.sort();
+    let listing = || format!("cannot list {}", directory.display());
     let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            files.extend(files_below(&path)?);
-        } else {
-            files.push(path);
-        }
+    for entry in fs::read_dir(directory).with_context(listing)? {
+        let path = entry.with_context(listing)?.path();
+        files.extend(if path.is_dir() { files_below(&path)? } else { vec![path] });
     }
+    files.sort();
     Ok(files)
 }
 
@@ -57,7 +53,7 @@ fn files_below(directory: &Path) -> Result<Vec<PathBuf>> {
 fn of(root: &Path, files: &[PathBuf]) -> Result<String> {
     let mut manifest = String::new();
     for path in files {
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = crate::repository::read(path)?;
         let name = path.strip_prefix(root).unwrap_or(path);
         for byte in Sha256::digest(&bytes) {
             write!(manifest, "{byte:02x}")?;

@@ -63,9 +63,7 @@ fn collect<'a>(
     words: &str,
     pages: &mut Vec<(String, String, &'a Command)>,
 ) {
-    for below in
-        command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != HELP)
-    {
+    for below in command.get_subcommands().filter(|below| below.get_name() != HELP) {
         let name = below.get_name();
         collect(below, &format!("{page}-{name}"), format!("{words} {name}").trim_start(), pages);
     }
@@ -84,7 +82,7 @@ fn command_page(command: &Command, page: &str, words: &str, source: &str) -> Res
     if command.get_arguments().any(|argument| !argument.is_hide_set()) {
         man.render_options_section(&mut text)?;
     }
-    if command.get_subcommands().any(|below| !below.is_hide_set()) {
+    if command.has_subcommands() {
         man.render_subcommands_section(&mut text)?;
     }
     let mut text = without_stray_breaks(&String::from_utf8(text)?);

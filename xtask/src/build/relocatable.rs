@@ -11,23 +11,18 @@ use object::build::elf::{Builder, SectionData};
 use object::elf::{
     EM_X86_64, ET_REL, FileHeader64, PT_LOAD, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_LORESERVE,
     SHT_NOBITS, SHT_PROGBITS, SHT_REL, SHT_RELA, SHT_RELR, SHT_STRTAB, SHT_SYMTAB, STB_GLOBAL,
-    SymbolType,
+    SectionFlags, SymbolType,
 };
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, LittleEndian};
 
-/// The section of code and data.
-const IMAGE_SECTION: &str = ".text";
-/// The section of zeroes, which is not in the file.
-const ZEROES_SECTION: &str = ".bss";
-/// The alignment of both: that of the widest object in them. So every loader places the second
-/// section where the linker did.
+/// The alignment of both sections: that of the widest object in them. So every loader places the
+/// second section where the linker did.
 const ALIGNMENT: u64 = 64;
 
 /// A linked program in memory.
 pub struct Image {
     bytes: Vec<u8>,
-    /// Bytes in memory.
     len: u64,
     entry: u64,
     symbols: Vec<Symbol>,
@@ -41,7 +36,6 @@ struct Symbol {
 }
 
 impl Image {
-    /// Parses a linked program.
     pub fn of(linked: &[u8]) -> Result<Self> {
         let header = FileHeader64::<LittleEndian>::parse(linked)?;
         let endian = header.endian()?;
@@ -137,31 +131,20 @@ impl Image {
         // Kernels that do not look up the symbol use this offset in the first section of code.
         builder.header.e_entry = self.entry;
 
-        let section = builder.sections.add();
-        section.name = IMAGE_SECTION.into();
-        section.sh_type = SHT_PROGBITS;
-        section.sh_flags = SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR;
-        section.sh_addralign = ALIGNMENT;
-        section.data = SectionData::Data(self.bytes.as_slice().into());
-        let image = section.id();
-        let section = builder.sections.add();
-        section.name = ZEROES_SECTION.into();
-        section.sh_type = SHT_NOBITS;
-        section.sh_flags = SHF_ALLOC | SHF_WRITE;
-        section.sh_addralign = ALIGNMENT;
-        section.data = SectionData::UninitializedData(self.len - self.bytes.len() as u64);
-        let zeroes = section.id();
-        for (name, kind, alignment, data) in [
-            (".symtab", SHT_SYMTAB, 8, SectionData::Symbol),
-            (".strtab", SHT_STRTAB, 1, SectionData::String),
-            (".shstrtab", SHT_STRTAB, 1, SectionData::SectionString),
-        ] {
+        let mut section = |name: &'static str, kind, flags, alignment, data| {
             let section = builder.sections.add();
-            section.name = name.into();
-            section.sh_type = kind;
-            section.sh_addralign = alignment;
-            section.data = data;
-        }
+            (section.name, section.sh_type, section.sh_flags) = (name.into(), kind, flags);
+            (section.sh_addralign, section.data) = (alignment, data);
+            section.id()
+        };
+        let (written, none) = (SHF_ALLOC | SHF_WRITE, SectionFlags(0));
+        let bytes = SectionData::Data(self.bytes.as_slice().into());
+        let image = section(".text", SHT_PROGBITS, written | SHF_EXECINSTR, ALIGNMENT, bytes);
+        let rest = SectionData::UninitializedData(self.len - self.bytes.len() as u64);
+        let zeroes = section(".bss", SHT_NOBITS, written, ALIGNMENT, rest);
+        section(".symtab", SHT_SYMTAB, none, 8, SectionData::Symbol);
+        section(".strtab", SHT_STRTAB, none, 1, SectionData::String);
+        section(".shstrtab", SHT_STRTAB, none, 1, SectionData::SectionString);
         for name in symbols {
             let Symbol { kind, at, len, .. } = *self.symbol(name)?;
             let file_len = self.bytes.len() as u64;

@@ -5,9 +5,8 @@
 //! * On exit: how much each target tried; or the input that one found, and how to try it again. The
 //!   corpus stays under `target/fuzz/corpus/`, where the next run continues.
 
-use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 
@@ -33,8 +32,8 @@ const COVERAGE: [&str; 9] = [
     "-Ccodegen-units=1",
     "--cfg=fuzzing",
 ];
-/// Installs a C++ compiler on Debian.
-const COMPILER_COMMAND: &str = "apt-get install g++";
+/// How to install a C++ compiler on Debian.
+const COMPILER_COMMAND: &str = "as root, run `apt-get install g++`";
 /// Seconds per target without `--seconds` and `--runs`.
 const DEFAULT_SECONDS: u64 = 10;
 /// Seconds per target in the gate, whose corpus persists. Campaigns run longer (fuzz/README.md).
@@ -127,29 +126,18 @@ fn targets(repo: &Repository) -> Result<Vec<String>> {
 
 /// Why libFuzzer cannot be built here, or `None`.
 fn missing_compiler(sh: &Shell) -> Option<String> {
-    let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
-    without_compiler(sh, Path::new(&compiler))
-}
-
-fn without_compiler(sh: &Shell, compiler: &Path) -> Option<String> {
-    let compiler_name = compiler.display();
-    let reason = || {
-        format!(
-            "no C++ compiler for libFuzzer: `{compiler_name}` cannot be started; as root, run `{COMPILER_COMMAND}`"
-        )
-    };
-    (!command::is_installed(sh, compiler)).then(reason)
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    (!command::is_installed(sh, &compiler)).then(|| {
+        format!("no C++ compiler for libFuzzer: `{compiler}` cannot be started; {COMPILER_COMMAND}")
+    })
 }
 
 /// `cargo SUBCOMMAND` for the targets, always with the same flags, so that all share their builds.
 fn cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Cmd<'a> {
     let (triple, target_dir) = (crate::build::LINUX_TARGET, directory(repo));
     // With --target, the flags do not reach build scripts.
-    let cargo = cmd!(
-        sh,
-        "cargo {subcommand} --release --locked --manifest-path fuzz/Cargo.toml --target {triple} --target-dir {target_dir}"
-    );
-    cargo
+    let options = ["--release", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
+    cmd!(sh, "cargo {subcommand} {options...} --target {triple} --target-dir {target_dir}")
         .env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join(FLAG_SEPARATOR))
         .env_remove("RUSTFLAGS")
         .env_remove("RUSTC_BOOTSTRAP")
@@ -176,35 +164,27 @@ struct Limit {
 
 /// Runs the targets, prints a line about each as it ends, and returns those lines if all passed.
 fn run(repo: &Repository, targets: Vec<String>, limit: Limit) -> Result<Vec<String>> {
-    let waiting = Mutex::new(VecDeque::from(targets));
-    let ended: Mutex<Vec<(String, Result<String>)>> = Mutex::new(Vec::new());
+    let (waiting, ended) = (Mutex::new(targets.into_iter()), Mutex::new(Vec::new()));
+    let next = || waiting.lock().expect("no thread panics with this lock").next();
     std::thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
-                loop {
-                    let next = waiting
-                        .lock()
-                        .expect("no thread panics while it holds this lock")
-                        .pop_front();
-                    let Some(target) = next else { return };
-                    let outcome = run_one(repo, &target, limit);
-                    outcome.iter().for_each(|line| println!("{line}"));
-                    ended
-                        .lock()
-                        .expect("no thread panics while it holds this lock")
-                        .push((target, outcome));
+                while let Some(target) = next() {
+                    let line = run_one(repo, &target, limit);
+                    line.iter().for_each(|line| println!("{line}"));
+                    ended.lock().expect("no thread panics with this lock").push(line);
                 }
             });
         }
     });
-    let mut ended = ended.into_inner().expect("no thread panics while it holds this lock");
-    ended.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-    let (lines, failures): (Vec<_>, Vec<_>) =
-        ended.into_iter().map(|(_, outcome)| outcome).partition(Result::is_ok);
-    let failures: Vec<String> =
-        failures.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(lines.into_iter().flatten().collect())
+    let ended = ended.into_inner().expect("no thread panics with this lock");
+    let (passed, failed): (Vec<_>, Vec<_>) = ended.into_iter().partition(Result::is_ok);
+    let failed: Vec<String> =
+        failed.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    let mut lines: Vec<String> = passed.into_iter().flatten().collect();
+    lines.sort_unstable();
+    Ok(lines)
 }
 
 /// Runs one target and returns a line about it.
@@ -236,103 +216,30 @@ fn run_one(repo: &Repository, target: &str, limit: Limit) -> Result<String> {
     let output = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
     let output = String::from_utf8_lossy(&output);
     if !status.success() {
-        bail!(
-            "fuzz: {target} failed ({status}): {}",
-            found(&output, &program).unwrap_or_else(|| command::tail(output.as_bytes()))
-        );
+        let (why, program) = (found(&output), program.display());
+        bail!("fuzz: {target} failed ({status}):\n{why}\n  again: {program} and the input's file");
     }
-    let Tried { executions, seconds, edges, inputs } = Tried::read(&output)
-        .with_context(|| format!("{target} printed no result: {}", log.display()))?;
-    Ok(format!(
-        "fuzz: {target:<13} {executions:>10} executions in {seconds} s, {edges} edges covered by {inputs} inputs"
-    ))
+    // `#2186462 DONE cov: 749 ft: 880 corp: 55/36Kb …`: executions, edges covered, inputs kept.
+    let is_last = |line: &&str| line.starts_with('#') && line.contains("DONE");
+    let done = output.lines().rfind(is_last);
+    let done = done.with_context(|| format!("{target} printed no result: {}", log.display()))?;
+    let figures: Vec<&str> = done.split_whitespace().take(8).collect();
+    Ok(format!("fuzz: {target:<16} {}", figures.join(" ")))
 }
 
-/// libFuzzer's message about a failing input: the reason, the file, and how to try it again.
-fn found(output: &str, program: &Path) -> Option<String> {
-    let (_, path) = output.lines().find_map(|line| line.split_once("Test unit written to "))?;
-    // A panic's message follows its place. A timeout or out-of-memory has only libFuzzer's summary.
-    let panic = output.lines().skip_while(|line| !line.contains("panicked at")).take(4);
-    let summary = output.lines().filter(|line| line.starts_with("SUMMARY"));
-    let why: Vec<&str> =
-        panic.take_while(|line| !line.contains("stack backtrace")).chain(summary).collect();
-    Some(format!(
-        "{}\n  the input: {path}\n  again: {} {path}",
-        why.join("\n  "),
-        program.display()
-    ))
-}
-
-/// libFuzzer's final figures.
-#[derive(Debug, PartialEq, Eq)]
-struct Tried {
-    executions: u64,
-    seconds: u64,
-    /// Control-flow edges covered.
-    edges: u64,
-    /// Inputs that together cover them.
-    inputs: u64,
-}
-
-impl Tried {
-    fn read(output: &str) -> Option<Self> {
-        let done =
-            output.lines().rev().find(|line| line.starts_with('#') && line.contains("DONE"))?;
-        let words: Vec<&str> = done.split_ascii_whitespace().collect();
-        let after = |name: &str| words.iter().skip_while(|word| **word != name).nth(1);
-        let (_, rest) =
-            output.lines().find_map(|line| line.strip_prefix("Done "))?.split_once(" runs in ")?;
-        Some(Self {
-            executions: words.first()?.strip_prefix('#')?.parse().ok()?,
-            seconds: rest.split(' ').next()?.parse().ok()?,
-            edges: after("cov:")?.parse().ok()?,
-            inputs: after("corp:")?.split('/').next()?.parse().ok()?,
-        })
-    }
+/// libFuzzer's lines about a failing input: the panic, if it was one, its summary, and the file.
+fn found(output: &str) -> String {
+    // A panic's message follows its place. A timeout or out-of-memory has only the summary.
+    let panic = output.lines().skip_while(|line| !line.contains("panicked at")).take(3);
+    let is_said =
+        |line: &&str| line.starts_with("SUMMARY") || line.contains("Test unit written to");
+    let lines: Vec<&str> = panic.chain(output.lines().filter(is_said)).collect();
+    if lines.is_empty() { command::tail(output.as_bytes()) } else { lines.join("\n") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn libfuzzers_final_figures_are_read() {
-        let said = "#2\tINITED cov: 40 ft: 41 corp: 1/1b exec/s: 0 rss: 27Mb\n\
-            #2186462\tDONE   cov: 749 ft: 880 corp: 55/36Kb lim: 4096 exec/s: 104117 rss: 28Mb\n\
-            Done 2186462 runs in 21 second(s)\n";
-        assert_eq!(
-            Tried::read(said),
-            Some(Tried { executions: 2_186_462, seconds: 21, edges: 749, inputs: 55 })
-        );
-        assert_eq!(Tried::read("INFO: Running with entropic power schedule"), None);
-    }
-
-    #[test]
-    fn a_failing_input_is_shown_with_its_reason_and_how_to_try_it_again() {
-        let said = "thread '<unnamed>' (7) panicked at src/iomem.rs:13:5:\nCrash kernel\nstack backtrace:\n   0: begin\n\
-            SUMMARY: libFuzzer: deadly signal\nartifact_prefix='a/'; Test unit written to target/fuzz/artefacts/iomem/crash-1\n";
-        let found = found(said, Path::new("target/fuzz/iomem")).unwrap();
-        assert!(
-            found.starts_with(
-                "thread '<unnamed>' (7) panicked at src/iomem.rs:13:5:\n  Crash kernel\n  SUMMARY"
-            ),
-            "{found}"
-        );
-        assert!(
-            found.ends_with("again: target/fuzz/iomem target/fuzz/artefacts/iomem/crash-1"),
-            "{found}"
-        );
-    }
-
-    #[test]
-    fn a_missing_compiler_is_reported_with_the_command_that_installs_it() {
-        let reason =
-            without_compiler(&Shell::new().unwrap(), Path::new("/nonexistent/c++")).unwrap();
-        assert!(
-            reason.contains("no C++ compiler") && reason.contains(COMPILER_COMMAND),
-            "{reason}"
-        );
-    }
 
     #[test]
     fn every_target_has_a_program_and_a_row_of_figures() {
@@ -341,10 +248,8 @@ mod tests {
         let (manifest, figures) = (read("Cargo.toml"), read("README.md"));
         for target in targets(&repo).unwrap() {
             assert!(manifest.contains(&format!("path = \"targets/{target}.rs\"")), "{target}");
-            assert!(
-                figures.lines().any(|line| line.starts_with(&format!("| `{target}` |"))),
-                "{target}"
-            );
+            let row = format!("| `{target}` |");
+            assert!(figures.lines().any(|line| line.starts_with(&row)), "{target}");
         }
     }
 }

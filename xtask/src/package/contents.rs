@@ -8,16 +8,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
-use super::read;
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 
-/// A file of a package.
 pub struct Entry {
-    /// Its path below the root.
     pub place: String,
-    /// Its contents.
     pub bytes: Vec<u8>,
-    /// Its mode.
     pub mode: u32,
     /// How package managers treat it.
     pub kind: Kind,
@@ -43,8 +38,6 @@ impl Entry {
     }
 }
 
-/// The program. Units and rules name this path.
-const PROGRAM: &str = "usr/sbin/kdump-loader";
 /// The directory of documentation.
 pub const DOCUMENTATION: &str = "usr/share/doc/kdump-loader";
 /// The sample config, which fits Debian.
@@ -58,40 +51,31 @@ const DIST: [(&str, &str); 4] = [
     ("kdump-loader-reload.service", "usr/lib/systemd/system/kdump-loader-reload.service"),
     ("40-kdump-loader.rules", "usr/lib/udev/rules.d/40-kdump-loader.rules"),
 ];
-/// Completions, and where shells look for them. zsh's directory depends on the distribution.
-const COMPLETIONS: [(&str, &str); 2] = [
-    ("bash/kdump-loader", "usr/share/bash-completion/completions/kdump-loader"),
-    ("fish/kdump-loader.fish", "usr/share/fish/vendor_completions.d/kdump-loader.fish"),
-];
-
 /// All files. `zsh` is the directory of zsh's completions.
 pub fn of(sh: &Shell, repo: &Repository, zsh: &str) -> Result<Vec<Entry>> {
-    let mut files =
-        vec![Entry { mode: 0o755, ..Entry::new(PROGRAM, read(&repo.loader())?, Kind::Plain) }];
+    // Units and rules name this path.
+    let program = Entry::new("usr/sbin/kdump-loader", read(&repo.loader())?, Kind::Plain);
+    let mut files = vec![Entry { mode: 0o755, ..program }];
     for (name, place) in DIST {
         files.push(Entry::new(place, read(&repo.root.join(SOURCE).join(name))?, Kind::Plain));
     }
-    for (name, place) in COMPLETIONS {
-        files.push(Entry::new(place, read(&repo.completions().join(name))?, Kind::Plain));
+    for (name, directory) in [
+        ("bash/kdump-loader", "usr/share/bash-completion/completions"),
+        ("fish/kdump-loader.fish", "usr/share/fish/vendor_completions.d"),
+        ("zsh/_kdump-loader", zsh),
+    ] {
+        let from = repo.completions().join(name);
+        let place = format!("{directory}/{}", name_of(&from)?);
+        files.push(Entry::new(place, read(&from)?, Kind::Plain));
     }
-    files.push(Entry::new(
-        format!("{zsh}/_kdump-loader"),
-        read(&repo.completions().join("zsh/_kdump-loader"))?,
-        Kind::Plain,
-    ));
     for page in sh.read_dir(repo.man())? {
-        let name = name_of(&page)?;
-        let section =
-            page.extension().context("a page names its section")?.to_string_lossy().into_owned();
-        let place = format!("usr/share/man/man{section}/{name}.gz");
+        let section = page.extension().context("a page names its section")?.to_string_lossy();
+        let place = format!("usr/share/man/man{section}/{}.gz", name_of(&page)?);
         files.push(Entry::new(place, compressed(sh, &read(&page)?)?, Kind::Documentation));
     }
     let changes = compressed(sh, &read(&repo.root.join("CHANGELOG.md"))?)?;
-    files.push(Entry::new(
-        format!("{DOCUMENTATION}/CHANGELOG.md.gz"),
-        changes,
-        Kind::Documentation,
-    ));
+    let place = format!("{DOCUMENTATION}/CHANGELOG.md.gz");
+    files.push(Entry::new(place, changes, Kind::Documentation));
     Ok(files)
 }
 

@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
 use super::contents::{self, CONFIG, DOCUMENTATION, Entry, Kind, SOURCE};
-use super::{MAINTAINER, read, source_date_epoch};
+use super::{MAINTAINER, source_date_epoch};
 use crate::command;
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 
 /// The tree, relative to the repository's root.
 const STAGE: &str = "target/package";
@@ -27,101 +27,64 @@ pub const SCRIPTS: [(&str, &str); 3] = [
 /// The directory of completions of Debian's zsh.
 const ZSH: &str = "usr/share/zsh/vendor-completions";
 
-/// Builds the package of this version.
 pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Result<()> {
     let root = repo.root.join(STAGE);
     sh.remove_path(&root)?;
-    let stage = Stage { sh, root };
     let epoch = source_date_epoch()?.to_string();
-    stage.fill(repo, version, &epoch)?;
-    let root = &stage.root;
+    for Entry { place, bytes, mode, .. } in files(sh, repo, version, &epoch)? {
+        let to = root.join(place);
+        sh.write_file(&to, bytes)?;
+        permit(&to, mode)?;
+    }
+    open_directories(sh, &root)?;
     // One thread, because xz's output depends on how it divides its work.
     let pack = cmd!(sh, "dpkg-deb --root-owner-group --build {root} {package}");
     command::read(pack.env("SOURCE_DATE_EPOCH", epoch).env("DPKG_DEB_THREADS_MAX", "1")).map(drop)
 }
 
-/// The package's tree.
-struct Stage<'a> {
-    sh: &'a Shell,
-    root: PathBuf,
+/// Every file of the package's tree.
+fn files(sh: &Shell, repo: &Repository, version: &str, epoch: &str) -> Result<Vec<Entry>> {
+    let date = cmd!(sh, "date --utc --rfc-email --date=@{epoch}").env("LC_ALL", "C");
+    let date = command::read(date)?;
+    let filled = |text: &str| {
+        let text = text.replace("@VERSION@", version).replace("@MAINTAINER@", MAINTAINER);
+        text.replace("@DATE@", date.trim())
+    };
+    let mut files = contents::of(sh, repo, ZSH)?;
+    let config = read(&repo.root.join(SOURCE).join(CONFIG))?;
+    files.push(Entry::new(format!("etc/{CONFIG}"), config, Kind::Config));
+    files.push(Entry::new(format!("{DOCUMENTATION}/copyright"), COPYRIGHT, Kind::License));
+    let changelog = contents::compressed(sh, filled(CHANGELOG).as_bytes())?;
+    let place = format!("{DOCUMENTATION}/changelog.gz");
+    files.push(Entry::new(place, changelog, Kind::Documentation));
+    files.push(Entry::new("usr/share/lintian/overrides/kdump-loader", OVERRIDES, Kind::Plain));
+
+    let size: usize = files.iter().map(|file| file.bytes.len().div_ceil(1024)).sum();
+    let control = filled(CONTROL).replace("@SIZE@", &size.to_string());
+    let (configs, others): (Vec<_>, Vec<_>) =
+        files.iter().partition(|file| file.kind == Kind::Config);
+    let configs: String = configs.iter().map(|file| format!("/{}\n", file.place)).collect();
+    // For `dpkg --verify` (deb-md5sums(5)).
+    let mut sums = String::new();
+    for Entry { place, bytes, .. } in others {
+        let sum = command::read(cmd!(sh, "md5sum").stdin(bytes))?;
+        sums += &format!("{}  {place}\n", sum.split(' ').next().unwrap_or_default());
+    }
+    files.extend(SCRIPTS.iter().map(|(name, text)| Entry {
+        mode: 0o755,
+        ..Entry::new(format!("DEBIAN/{name}"), *text, Kind::Plain)
+    }));
+    for (name, text) in [("control", control), ("conffiles", configs), ("md5sums", sums)] {
+        files.push(Entry::new(format!("DEBIAN/{name}"), text, Kind::Plain));
+    }
+    Ok(files)
 }
 
-impl Stage<'_> {
-    fn fill(&self, repo: &Repository, version: &str, epoch: &str) -> Result<()> {
-        let sh = self.sh;
-        let date =
-            command::read(cmd!(sh, "date --utc --rfc-email --date=@{epoch}").env("LC_ALL", "C"))?;
-        let changelog = CHANGELOG
-            .replace("@VERSION@", version)
-            .replace("@MAINTAINER@", MAINTAINER)
-            .replace("@DATE@", date.trim());
-        let mut files = contents::of(sh, repo, ZSH)?;
-        files.push(Entry::new(
-            format!("etc/{CONFIG}"),
-            read(&repo.root.join(SOURCE).join(CONFIG))?,
-            Kind::Config,
-        ));
-        files.push(Entry::new(format!("{DOCUMENTATION}/copyright"), COPYRIGHT, Kind::License));
-        let changelog = contents::compressed(sh, changelog.as_bytes())?;
-        files.push(Entry::new(
-            format!("{DOCUMENTATION}/changelog.gz"),
-            changelog,
-            Kind::Documentation,
-        ));
-        files.push(Entry::new("usr/share/lintian/overrides/kdump-loader", OVERRIDES, Kind::Plain));
-
-        let size: usize = files.iter().map(|file| file.bytes.len().div_ceil(1024)).sum();
-        let control = CONTROL
-            .replace("@VERSION@", version)
-            .replace("@MAINTAINER@", MAINTAINER)
-            .replace("@SIZE@", &size.to_string());
-        let configs: String = files
-            .iter()
-            .filter(|file| file.kind == Kind::Config)
-            .map(|file| format!("/{}\n", file.place))
-            .collect();
-        let scripts = SCRIPTS.iter().map(|(name, text)| Entry {
-            mode: 0o755,
-            ..Entry::new(format!("DEBIAN/{name}"), *text, Kind::Plain)
-        });
-        files.extend(scripts);
-        files.push(Entry::new("DEBIAN/control", control, Kind::Plain));
-        files.push(Entry::new("DEBIAN/conffiles", configs, Kind::Plain));
-        files.push(Entry::new("DEBIAN/md5sums", self.sums(&files)?, Kind::Plain));
-        files.iter().try_for_each(|file| self.write(file))?;
-        self.open_directories(&self.root)
-    }
-
-    /// Digests of every installed file except configs, for `dpkg --verify` (deb-md5sums(5)).
-    fn sums(&self, files: &[Entry]) -> Result<String> {
-        let sh = self.sh;
-        let mut lines = String::new();
-        for file in files
-            .iter()
-            .filter(|file| file.kind != Kind::Config && !file.place.starts_with("DEBIAN/"))
-        {
-            let sum = command::read(cmd!(sh, "md5sum").stdin(&file.bytes))?;
-            lines += &format!("{}  {}\n", sum.split(' ').next().unwrap_or_default(), file.place);
-        }
-        Ok(lines)
-    }
-
-    fn write(&self, file: &Entry) -> Result<()> {
-        let to = self.root.join(&file.place);
-        self.sh.create_dir(to.parent().context("every file is in a directory")?)?;
-        self.sh.write_file(&to, &file.bytes)?;
-        permit(&to, file.mode)
-    }
-
-    /// Sets the mode of every directory, whatever this machine's umask is.
-    fn open_directories(&self, below: &Path) -> Result<()> {
-        permit(below, 0o755)?;
-        self.sh
-            .read_dir(below)?
-            .iter()
-            .filter(|path| path.is_dir())
-            .try_for_each(|path| self.open_directories(path))
-    }
+/// Sets the mode of every directory, whatever this machine's umask is.
+fn open_directories(sh: &Shell, below: &Path) -> Result<()> {
+    permit(below, 0o755)?;
+    let paths = sh.read_dir(below)?;
+    paths.iter().filter(|path| path.is_dir()).try_for_each(|path| open_directories(sh, path))
 }
 
 fn permit(path: &Path, mode: u32) -> Result<()> {

@@ -10,7 +10,6 @@ use crate::repository::Repository;
 /// rpmlint's false warnings, each with its reason.
 const RPMLINT: &str = include_str!("rpm/rpmlint.toml");
 
-/// Runs both.
 pub fn check(sh: &Shell, repo: &Repository) -> Result<()> {
     let (deb, rpm) = (repo.debian_package(), repo.rpm_package());
     if is_installed(sh, "lintian") {

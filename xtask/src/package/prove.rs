@@ -9,10 +9,10 @@
 use anyhow::{Context, Result};
 use xshell::Shell;
 
-use super::{debian, read, rpm};
+use super::{debian, rpm};
 use crate::command;
-use crate::repository::Repository;
-use crate::setup::package_trees;
+use crate::repository::{Repository, read};
+use crate::setup::{self, Supply, tree};
 
 /// The trees' directory, relative to the repository's root.
 const TREES: &str = "target/package-trees";
@@ -30,29 +30,30 @@ pub fn prove(sh: &Shell, repo: &Repository) -> Result<()> {
     let (deb, rpm_older) = (directory.join("older.deb"), directory.join("older.rpm"));
     debian::build(sh, repo, OLDER, &deb)?;
     rpm::build(sh, repo, OLDER, &rpm_older)?;
-    let trees = match package_trees::make(sh, repo, &directory)? {
-        Ok(trees) => trees,
-        Err(reason) => {
-            println!("skipped: {reason}");
-            return Ok(());
-        }
+    if let Err(reason) = tree::possible(sh) {
+        println!("skipped: testing packages takes root and namespaces: {reason:#}");
+        return Ok(());
+    }
+    let trees = {
+        let _lock = setup::lock(sh, repo)?;
+        tree::for_packages(&Supply::new(sh, repo), &directory)?
     };
-    for tree in trees {
-        let (script, older, newer) = match tree.name {
+    for (name, tree) in trees {
+        let (script, older, newer) = match name {
             "rpm" => (RPM, &rpm_older, repo.rpm_package()),
             _ => (DEBIAN, &deb, repo.debian_package()),
         };
-        for (name, bytes) in [
+        for (file, bytes) in [
             ("common.sh", COMMON.into()),
             ("script.sh", script.into()),
             ("older", read(older)?),
             ("newer", read(&newer)?),
         ] {
-            tree.add(&format!("prove/{name}"), &bytes)?;
+            tree.add(sh, &format!("prove/{file}"), &bytes)?;
         }
         let said = command::read(tree.run(sh, "/prove/script.sh"))
-            .with_context(|| format!("in the tree {}", tree.name))?;
-        said.lines().for_each(|line| println!("{}: {line}", tree.name));
+            .with_context(|| format!("in the tree {name}"))?;
+        said.lines().for_each(|line| println!("{name}: {line}"));
     }
     sh.remove_path(directory)?;
     Ok(())

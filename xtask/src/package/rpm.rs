@@ -10,8 +10,8 @@ use rpm::{BuildConfig, CompressionType, Dependency, FileOptions, PackageBuilder,
 use xshell::Shell;
 
 use super::contents::{self, CONFIG, DOCUMENTATION, Entry, Kind, SOURCE};
-use super::{MAINTAINER, read, source_date_epoch};
-use crate::repository::Repository;
+use super::{MAINTAINER, source_date_epoch};
+use crate::repository::{Repository, read};
 
 /// The first package of this version.
 pub const RELEASE: &str = "1";
@@ -39,7 +39,6 @@ const LICENSES: &str = "usr/share/licenses/kdump-loader";
 /// In place of the name of the building machine.
 const BUILD_HOST: &str = "localhost";
 
-/// Builds the package of this version.
 pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Result<()> {
     let mut files = contents::of(sh, repo, ZSH)?;
     let sample = read(&repo.root.join(SOURCE).join(CONFIG))?;

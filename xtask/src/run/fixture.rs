@@ -11,6 +11,7 @@ use xshell::Shell;
 
 use crate::repository::Repository;
 use crate::run::qemu;
+use crate::setup::Large;
 
 /// Regenerate a committed file that a real kernel or a table of the loader has written
 ///
@@ -18,10 +19,10 @@ use crate::run::qemu;
 /// tests must not depend on addresses.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Which file
     fixture: Name,
     /// The kernel's series
-    #[arg(long, value_name = "SERIES", default_value = DEFAULT_SERIES, value_parser = ["6.12", "7"])]
+    #[arg(long, value_name = "SERIES", default_value = DEFAULT_SERIES,
+          value_parser = ["6.12", "7"])]
     kernel: String,
 }
 
@@ -46,7 +47,6 @@ enum Name {
 }
 
 impl Args {
-    /// Replaces the committed file.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         match self.fixture {
             Name::Elfcorehdr => {
@@ -85,7 +85,7 @@ impl Args {
         repo: &Repository,
         run: impl FnOnce(&Context) -> Result<Outcome, Error>,
     ) -> Result<Outcome> {
-        qemu::prepare(sh, repo, false)?;
+        qemu::prepare(sh, repo, Large { kernels: true, debian_disk: false })?;
         let context = Context::from_repo(&repo.root, Some(&self.kernel), false)?;
         let outcome = run(&context).map_err(|error| anyhow!("{}", error.chain()))?;
         println!("{outcome}");

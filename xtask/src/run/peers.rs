@@ -22,7 +22,6 @@ use crate::setup;
 pub struct Args {}
 
 impl Args {
-    /// Fails if one is missing or cannot be bound. Only the newest kernel's may be missing.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         for (peer, said) in prove(sh, repo)? {
             println!("{}: {}, {said}", peer.name, peer.version);

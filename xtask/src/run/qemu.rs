@@ -31,8 +31,9 @@ const EXIT_CODES: &str = "\
 Exit status, as `git bisect run` reads it:
   0    every scenario passed, or was skipped because it is not about this kernel
   1    a scenario failed
-  125  no scenario failed, but it is unknown whether they would pass: a kernel did not boot to user space or
-       lacks what a scenario needs, no scenario fits, or the build, a download, QEMU or this machine failed
+  125  no scenario failed, but it is unknown whether they would pass: a kernel did not boot to
+       user space or lacks what a scenario needs, no scenario fits, or the build, a download,
+       QEMU or this machine failed
   2    the command line is wrong
 
 With kernels of your own: docs/kernel-developers.md.";
@@ -98,7 +99,7 @@ impl Args {
         if let Some(Harness::Bare(bare)) = &self.harness {
             return bare.run(sh, repo);
         }
-        let teller = Teller::new(self.tap);
+        let mut teller = Teller::new(self.tap);
         let kernel = self
             .bzimage
             .as_deref()
@@ -109,7 +110,7 @@ impl Args {
         }
         let run = self
             .prepare(sh, repo, kernel)
-            .and_then(|(context, wanted)| self.play(&teller, &context, &wanted));
+            .and_then(|(context, wanted)| self.play(&mut teller, &context, &wanted));
         run.map_err(|error| teller.bail_out(format!("{error:#}")))?;
         teller.finish()
     }
@@ -138,7 +139,7 @@ impl Args {
         }
         let debian_disk =
             kernel.is_none() && wanted.iter().any(|scenario| scenario.needs_debian_disk());
-        bring(sh, repo, Large { kernels: kernel.is_none(), debian_disk })?;
+        prepare(sh, repo, Large { kernels: kernel.is_none(), debian_disk })?;
         let mut context = Context::from_repo(&repo.root, self.kernel.as_deref(), self.keep)?;
         if let Some(kernel) = kernel {
             context = context.with_kernel(kernel);
@@ -147,7 +148,12 @@ impl Args {
     }
 
     /// Runs them one after the other and tells what came of each.
-    fn play(&self, teller: &Teller, context: &Context, wanted: &[&'static Scenario]) -> Result<()> {
+    fn play(
+        &self,
+        teller: &mut Teller,
+        context: &Context,
+        wanted: &[&'static Scenario],
+    ) -> Result<()> {
         teller.plan(wanted.len());
         let today = today()?;
         let mut sections = Vec::new();
@@ -214,21 +220,15 @@ fn list(repo: &Repository, kernel: Option<KernelUnderTest>) -> Result<()> {
     Ok(())
 }
 
-/// Downloads and builds everything that scenarios on Debian's kernels need.
-pub fn prepare(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
-    bring(sh, repo, Large { kernels: true, debian_disk })
-}
-
-/// The same; which of the large parts, the caller says.
-pub fn bring(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
-    // Before downloads, since no download can make up for it.
+/// Downloads and builds everything that scenarios need.
+pub fn prepare(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
+    // Before downloads, which would be in vain without it.
     setup::linker(sh)?;
     setup::guests(sh, repo, large)?;
     build::build(sh, repo)?;
     build::hosted::guest_programs(sh, repo)
 }
 
-/// The scenario of this name.
 pub fn by_name(name: &str) -> Result<&'static Scenario> {
     scenarios().iter().find(|s| s.name == name).with_context(|| {
         let names: Vec<&str> = scenarios().iter().map(|s| s.name).collect();
@@ -257,27 +257,15 @@ mod tests {
     #[test]
     fn bare_is_the_first_word_and_has_options_of_its_own() {
         Line::command().debug_assert();
-        assert!(parsed("bare").unwrap().harness.is_some());
-        assert!(parsed("bare sound --gdb").unwrap().harness.is_some());
-        assert!(
-            matches!(parsed("bare --gdb=4321").unwrap().harness, Some(Harness::Bare(bare)) if bare.gdb == Some(4321))
-        );
-        assert!(
-            matches!(parsed("bare --gdb").unwrap().harness, Some(Harness::Bare(bare)) if bare.gdb == Some(PORT))
-        );
-        assert!(parsed("bare --all").unwrap().harness.is_some());
-        for mistaken in [
-            "--list --report page.html",
-            "--list --tap",
-            "--bzimage a --kernel 7",
-            "--modules /lib/modules/6.19",
-            "hotplug --report",
-            "bare --all sound",
-            "bare --all --gdb",
-            "bare --kernel 7",
-            "--gdb",
-            "bare --gdb=70000",
-        ] {
+        let port = |words| match parsed(words).unwrap().harness {
+            Some(Harness::Bare(bare)) => bare.gdb,
+            None => panic!("{words} names no case"),
+        };
+        assert_eq!(port("bare --gdb=4321"), Some(4321));
+        assert_eq!(port("bare sound --gdb"), Some(PORT));
+        assert_eq!(port("bare --all"), None);
+        for mistaken in ["--list --tap", "bare --all sound", "bare --all --gdb", "bare --kernel 7"]
+        {
             assert!(parsed(mistaken).is_err(), "{mistaken}");
         }
         let scenarios = parsed("capture hotplug --keep").unwrap();
@@ -286,12 +274,8 @@ mod tests {
     }
 
     #[test]
-    fn the_default_scenario_exists() {
+    fn the_default_scenario_exists_and_an_unknown_one_is_answered_with_the_known_ones() {
         by_name(DEFAULT).unwrap();
-    }
-
-    #[test]
-    fn an_unknown_scenario_is_answered_with_the_known_ones() {
         let error = by_name("hotplugg").map(|s| s.name).unwrap_err().to_string();
         assert!(error.contains("hotplugg") && error.contains(DEFAULT), "{error}");
     }

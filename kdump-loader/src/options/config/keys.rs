@@ -14,7 +14,7 @@ pub struct Key {
 }
 
 /// Every key, in the order of the manual page.
-pub const ALL: [Key; 14] = [
+pub const ALL: [Key; 16] = [
     Key {
         name: "kernel",
         value: "absolute path",
@@ -98,6 +98,23 @@ pub const ALL: [Key; 14] = [
         meaning: "Bytes of memory per digest.",
     },
     Key {
+        name: "black_box",
+        value: "\"auto\" or \"no\"",
+        default: "\"no\"",
+        meaning: "Whether the purgatory leaves a record of a panic, and a copy of the kernel log, \
+                  in crash memory, where most resets keep them. auto does so if \
+                  /var/lib/kdump-loader can be written, so that the next boot finds them.",
+    },
+    Key {
+        name: "signal",
+        value: "\"auto\", \"pvpanic\", \"ipmi\", \"pvpanic,ipmi\" or \"none\"",
+        default: "\"none\"",
+        meaning: "Devices through which the purgatory signals a panic. pvpanic tells the \
+                  hypervisor. ipmi adds an entry to the event log of the baseboard management \
+                  controller. auto uses those that the machine has, and none in a confidential \
+                  guest.",
+    },
+    Key {
         name: "purgatory",
         value: "absolute path",
         default: "the purgatory embedded in kdump-loader",
@@ -110,8 +127,8 @@ pub const ALL: [Key; 14] = [
         meaning: "Whether the kernel builds the image (kexec_file_load(2)) and verifies it with \
                   its built-in purgatory. auto does so only if the kernel forbids kexec_load(2), \
                   as under Secure Boot. The keys noefi, on_corrupt, reset_delay, console, \
-                  confidential, no_hotplug, engine, leaf_size and purgatory do not apply to such \
-                  an image.",
+                  confidential, no_hotplug, engine, leaf_size, black_box, signal and purgatory do \
+                  not apply to such an image.",
     },
 ];
 

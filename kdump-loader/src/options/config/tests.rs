@@ -2,9 +2,10 @@
 
 use handoff::{EngineId, OnCorrupt};
 use loader::cmdline::Base;
-use loader::request::{Confidential, Console, EngineChoice};
+use loader::request::{Confidential, Console, EngineChoice, SignalChoice};
 
 use super::*;
+use crate::options::BlackBoxChoice;
 
 fn parse(text: &str) -> Result<Config, Defect> {
     Config::parse(text, "6.12.95-amd64")
@@ -38,6 +39,8 @@ fn every_key_has_the_effect_of_its_option() {
         no_hotplug = true
         engine = 'soft'
         leaf_size = '64K'
+        black_box = 'auto'
+        signal = 'ipmi'
         purgatory = '/usr/lib/purgatory.ro'
         file = 'never'
     ";
@@ -54,6 +57,8 @@ fn every_key_has_the_effect_of_its_option() {
         no_hotplug: true,
         engine: EngineChoice::Only(EngineId::Soft),
         leaf_size: Some(64 << 10),
+        black_box: BlackBoxChoice::Auto,
+        signal: SignalChoice::Only { pvpanic: false, ipmi: true },
         purgatory: Some("/usr/lib/purgatory.ro".into()),
     };
     let config = parse(text).unwrap();
@@ -210,6 +215,8 @@ fn keys_that_do_not_apply_to_kexec_file_load_are_rejected_with_it() {
             "reset_delay" => "10",
             "on_corrupt" => "'reset'",
             "leaf_size" => "'4K'",
+            "black_box" => "'no'",
+            "signal" => "'none'",
             "purgatory" => "'/p'",
             _ => "'auto'",
         };

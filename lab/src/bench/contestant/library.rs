@@ -13,7 +13,6 @@ pub struct Openssl {
 }
 
 impl Openssl {
-    /// Remembers the digest of what is in memory now.
     pub fn new(parts: &[Part], memory: &Memory) -> Self {
         Self { parts: parts.to_vec(), expected: digest(parts, memory), found: None }
     }
@@ -42,7 +41,6 @@ pub struct Read {
 }
 
 impl Read {
-    /// Reads these parts.
     pub fn new(parts: &[Part]) -> Self {
         Self { parts: parts.to_vec() }
     }

@@ -32,7 +32,6 @@ pub fn leaving(mut elf: InputFile) -> Result<InputFile> {
     Ok(elf)
 }
 
-/// The purgatory in its image.
 pub struct Story {
     tell: u64,
     report: u64,
@@ -40,7 +39,6 @@ pub struct Story {
 }
 
 impl Story {
-    /// Finds its first function and its report field.
     pub fn new(elf: &InputFile, image: &Image<'_>) -> Result<Self> {
         let file = object::File::parse(&*elf.bytes)?;
         let is_tell = |name: &str| name.contains(TELL);

@@ -1,8 +1,8 @@
 //! Physical memory, through our own page tables. The crash kernel's tables are under test, and they
 //! do not map memory that was plugged in after loading.
 //!
-//! The map is one to one, in pages of 1 GiB, or of 2 MiB if the CPU has no larger ones. Each GiB is
-//! mapped on first use, with tables from a fixed supply.
+//! The map is one to one, in pages of 2 MiB. Each GiB is mapped on first use, with tables from a
+//! fixed supply.
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
@@ -30,10 +30,7 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const GIB_LEVEL: u32 = 3;
 const MIB_LEVEL: u32 = 2;
 const GIB: u64 = 1 << 30;
-
-// CPUID (SDM vol. 2A).
-const CPUID_EXTENDED: u32 = 0x8000_0001;
-const CPUID_EXTENDED_EDX_PDPE1GB: u32 = 1 << 26;
+/// CPUID leaf whose EAX bits 7:0 are the width of a physical address (SDM vol. 2A).
 const CPUID_ADDRESS_SIZES: u32 = 0x8000_0008;
 
 type Table = [u64; ENTRIES];
@@ -66,7 +63,6 @@ pub fn program() -> Program {
 /// All physical memory.
 pub struct Memory {
     levels: u32,
-    gib_pages: bool,
     limit: u64,
     used: Cell<usize>,
 }
@@ -75,7 +71,6 @@ impl Memory {
     /// Switches to tables of our own, which at first map what the payload needs itself. To be
     /// called once.
     pub fn map_ourselves(cr4: u64) -> Self {
-        let gib_pages = __cpuid(CPUID_EXTENDED).edx & CPUID_EXTENDED_EDX_PDPE1GB != 0;
         let physical_bits = __cpuid(CPUID_ADDRESS_SIZES).eax as u8;
         let levels = if cr4 & CR4_LA57 == 0 { 4 } else { 5 };
         // One to one only in the lower half of the address space, where bit 47, or 56, is 0.
@@ -83,7 +78,6 @@ impl Memory {
         // The first table is the root.
         let memory = Self {
             levels,
-            gib_pages,
             limit: 1 << u32::from(physical_bits).min(virtual_bits),
             used: Cell::new(1),
         };
@@ -110,17 +104,12 @@ impl Memory {
 
     fn map_gib(&self, at: u64) -> bool {
         let mut table = 0;
-        for level in (GIB_LEVEL + 1..=self.levels).rev() {
+        for level in (GIB_LEVEL..=self.levels).rev() {
             match self.next_table(table, index(at, level)) {
                 Some(next) => table = next,
                 None => return false,
             }
         }
-        if self.gib_pages {
-            set_entry(table, index(at, GIB_LEVEL), at | PAGE);
-            return true;
-        }
-        let Some(table) = self.next_table(table, index(at, GIB_LEVEL)) else { return false };
         let page_len = 1 << offset_bits(MIB_LEVEL);
         for entry in 0..ENTRIES {
             set_entry(table, entry, (at + entry as u64 * page_len) | PAGE);

@@ -43,13 +43,11 @@ pub(super) fn check<Out: Text>(
     let (start, len) = page.ramdisk();
     group.equal("initrd start", found.note.initrd.start.get(), start);
     group.equal("initrd length", found.note.initrd.len.get(), len);
-    group.ensure(len != 0, |line| _ = line.text("initrd: expected one found none"));
+    group.expect(len != 0, "initrd: expected one found length", len);
     group.equal("cmd_line_ptr", found.note.command_line.start.get(), page.command_line());
     let Some(map) = map else { return };
     let Some(elfcorehdr) = Range::of(&found.note.elfcorehdr) else {
-        return group.fails(|line| {
-            _ = line.text("crash note: expected a place for the elfcorehdr found one that wraps")
-        });
+        return group.fails_with("crash note: the elfcorehdr's place wraps");
     };
     ram(group, map, elfcorehdr);
     reserved(group, map, &found);
@@ -59,13 +57,9 @@ pub(super) fn check<Out: Text>(
 fn header<Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'_>, program: &Program) {
     let pairs = program.setup_header.iter().zip(page.setup_header());
     for (offset, (&expected, &found)) in (setup_header::START..).zip(pairs) {
-        group.ensure(setup_header::is_loaders(offset) || expected == found, |line| {
-            line.text("setup header at ")
-                .hex(offset as u64)
-                .text(": expected ")
-                .hex(expected.into());
-            line.text(" found ").hex(found.into());
-        });
+        let is_right = setup_header::is_loaders(offset) || expected == found;
+        let words = "expected the file's byte found";
+        group.expect_at("setup header", offset as u64, is_right, words, found.into());
     }
 }
 
@@ -76,9 +70,8 @@ fn memory_map<'m, Out: Text>(
     physical: &'m impl Physical,
 ) -> Option<Map<'m>> {
     let entries = page.e820_entries();
-    group.ensure((LEAST_E820_ENTRIES..=E820_MAX_ENTRIES_ZEROPAGE).contains(&entries), |line| {
-        line.text("e820: expected 2 to 128 entries found ").decimal(entries as u64);
-    });
+    let is_usual = (LEAST_E820_ENTRIES..=E820_MAX_ENTRIES_ZEROPAGE).contains(&entries);
+    group.expect(is_usual, "e820: expected 2 to 128 entries found", entries as u64);
     let mut stray = None;
     let map = zero_page::memory_map(physical, page, |start, len| {
         if !Range::new(start, len).is_some_and(|node| CRASH_REGION.contains(node)) {
@@ -86,23 +79,18 @@ fn memory_map<'m, Out: Text>(
         }
     });
     if let Some(at) = stray {
-        group.fails(|line| {
-            _ = line.text("setup_data: expected nodes in the crash region found one at ").hex(at)
-        });
+        group.expect(false, "setup_data: expected nodes in the crash region found one at", at);
     }
     match map {
-        Ok(map) => Some(map),
+        Ok(_) => {}
         Err(BadList::Endless) => {
-            group.fails(|line| _ = line.text("setup_data: expected a list found one without end"));
-            None
+            group.fails_with("setup_data: expected a list found one without end");
         }
         Err(BadList::Node(at)) => {
-            group.fails(|line| {
-                _ = line.text("setup_data: expected a list found a damaged node at ").hex(at)
-            });
-            None
+            group.expect(false, "setup_data: expected a list found a damaged node at", at);
         }
     }
+    map.ok()
 }
 
 /// RAM may only be the low MiB and the crash region, because all else is the crashed kernel's. The
@@ -110,29 +98,21 @@ fn memory_map<'m, Out: Text>(
 /// RAM.
 fn ram<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, elfcorehdr: Range) {
     if let Some(entry) = e820::malformed(map) {
-        group.fails(|line| {
-            line.text("e820: expected separate ranges found ")
-                .hex(entry.addr.get())
-                .text("+")
-                .hex(entry.size.get());
-        });
+        group.expect(false, "e820: expected separate ranges found one at", entry.addr.get());
     }
     for ram in e820::entries(map).filter_map(e820::Entry::ram) {
         let ours = LOW_1M.contains(ram) || CRASH_REGION.contains(ram);
         group.ensure(ours && !ram.overlaps(elfcorehdr), |line| {
-            line.text("e820: expected no RAM but the low MiB and the crash region without the elfcorehdr found ");
-            line.hex(ram.start()).text("-").hex(ram.end());
+            line.text("e820: expected no RAM but the low MiB and the crash region without the ");
+            line.text("elfcorehdr found ").hex(ram.start()).text("-").hex(ram.end());
         });
     }
     if let Some(at) = e820::first_not_ram(map, CRASH_REGION, elfcorehdr) {
-        group.fails(|line| {
-            _ = line.text("e820: expected RAM in all of the crash region found none at ").hex(at)
-        });
+        group.expect(false, "e820: expected RAM in all of the crash region found none at", at);
     }
     let low = e820::ram_in(map, LOW_1M);
-    group.ensure(low >= LEAST_LOW_RAM, |line| {
-        line.text("e820: expected 0x80000 bytes of RAM or more below 1 MiB found ").hex(low);
-    });
+    let is_enough = low >= LEAST_LOW_RAM;
+    group.expect(is_enough, "e820: expected 0x80000 bytes of RAM or more below 1 MiB found", low);
 }
 
 /// Memory of the firmware or a device. The capture kernel reads tables there, and must not map
@@ -141,9 +121,7 @@ fn reserved<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, found: &Found<'
     for range in found.reserved() {
         let at = range.map_or(Some(0), |range| e820::first_not_reserved(map, range));
         if let Some(at) = at {
-            group.fails(|line| {
-                _ = line.text("e820: expected what is no RAM to be named found nothing at ").hex(at)
-            });
+            group.expect(false, "e820: expected what is no RAM to be named found nothing at", at);
         }
     }
 }

@@ -24,12 +24,8 @@ pub(super) fn check<Out: Text>(
     group.ensure(entry.dirty == 0 && entry.not_zero == 0, |line| {
         // entry.S first checks the memory that it saves into, and then overwrites it.
         let at = if entry.dirty == 0 { entry.not_zero } else { program.file_end };
-        line.text("zero tail ")
-            .hex(program.file_end)
-            .text("-")
-            .hex(program.image_end)
-            .text(": expected zeroes found something at ");
-        line.hex(at);
+        line.text("zero tail ").hex(program.file_end).text("-").hex(program.image_end);
+        line.text(": expected zeroes found something at ").hex(at);
     });
     let Some(found) = group.needs("crash note", evidence.crash_note) else { return };
     for (name, range) in given(group, evidence, &found) {
@@ -43,20 +39,11 @@ pub(super) fn check<Out: Text>(
         let digest = physical.bytes(start, len).map(Sha256::digest);
         let same = digest.is_some_and(|digest| digest[..] == sealed.sha256);
         group.ensure(same, |line| {
-            line.text("span ")
-                .decimal(index as u64)
-                .text(" ")
-                .hex(start)
-                .text("+")
-                .hex(len)
-                .text(": expected ")
-                .digits(&sealed.sha256);
+            line.text("span ").decimal(index as u64).text(" ").hex(start).text("+").hex(len);
+            line.text(": expected ").digits(&sealed.sha256).text(" found ");
             match &digest {
-                Some(digest) => _ = line.text(" found ").digits(digest),
-                None => {
-                    _ = line
-                        .text(" found memory that cannot be read, or that the payload writes to")
-                }
+                Some(digest) => _ = line.digits(digest),
+                None => _ = line.text("memory that cannot be read, or that the payload writes to"),
             }
         });
     }

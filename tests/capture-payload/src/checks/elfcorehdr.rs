@@ -16,35 +16,23 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     group.equal("e_version", EV_CURRENT.into(), ehdr.e_version.get().into());
     // It reads the program headers after the ELF header, and ignores this field.
     group.equal("e_phoff", EHDR_LEN as u64, ehdr.e_phoff.get());
-    group.ensure(ehdr.e_phnum.get() != 0, |line| _ = line.text("e_phnum: expected some found 0"));
+    group.expect(ehdr.e_phnum.get() != 0, "e_phnum: expected some found", 0);
     for (index, phdr) in headers.phdrs.iter().enumerate() {
-        let known = matches!(phdr.p_type.get(), PT_NOTE | PT_LOAD);
-        group.ensure(known, |line| {
-            line.text("program header ")
-                .decimal(index as u64)
-                .text(": expected PT_NOTE or PT_LOAD found ");
-            line.hex(phdr.p_type.get().into());
-        });
-        let late = index > 0
-            && phdr.p_type.get() == PT_NOTE
-            && headers.phdrs[index - 1].p_type.get() != PT_NOTE;
-        group.ensure(!late, |line| {
-            line.text("program header ")
-                .decimal(index as u64)
-                .text(": expected every PT_NOTE before the others found one here");
-        });
+        let kind = phdr.p_type.get();
+        let mut expect = |holds, words| {
+            group.expect_of("program header", index, holds, words, kind.into());
+        };
+        expect(matches!(kind, PT_NOTE | PT_LOAD), "expected PT_NOTE or PT_LOAD found");
+        let before = headers.phdrs[..index].iter().all(|phdr| phdr.p_type.get() == PT_NOTE);
+        expect(kind != PT_NOTE || before, "expected every PT_NOTE before the others found type");
     }
     let Some(found) = group.needs("crash note", evidence.crash_note) else { return };
     let segment = Range::of(&found.note.elfcorehdr);
     let used = Range::new(headers.at, (EHDR_LEN + headers.phdrs.len() * PHDR_LEN) as u64);
     let inside = segment.zip(used).is_some_and(|(segment, used)| segment.contains(used));
     group.ensure(inside, |line| {
-        line.text("program headers: expected ")
-            .decimal(headers.phdrs.len() as u64)
-            .text(" of them in the segment at ");
-        line.hex(found.note.elfcorehdr.start.get())
-            .text("+")
-            .hex(found.note.elfcorehdr.len.get())
-            .text(" found less room");
+        line.text("program headers: expected ").decimal(headers.phdrs.len() as u64);
+        line.text(" of them in the segment at ").hex(found.note.elfcorehdr.start.get()).text("+");
+        line.hex(found.note.elfcorehdr.len.get()).text(" found less room");
     });
 }

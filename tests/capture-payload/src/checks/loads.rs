@@ -29,40 +29,18 @@ pub(super) fn check<Out: Text>(
 
 /// One PT_LOAD by itself.
 fn sound<Out: Text>(group: &mut Group<'_, Out>, index: usize, load: &Phdr) {
-    let number = index as u64;
+    let mut expect = |holds, words, found| group.expect_of("PT_LOAD", index, holds, words, found);
     let Some(range) = load.range().filter(|range| !range.is_empty()) else {
-        return group.fails(|line| {
-            _ = line.text("PT_LOAD ").decimal(number).text(": expected memory found an empty range")
-        });
+        return expect(false, "expected memory found an empty range at", load.p_offset.get());
     };
-    let agrees = load.p_offset == load.p_paddr && load.p_filesz == load.p_memsz;
-    group.ensure(agrees, |line| {
-        line.text("PT_LOAD ")
-            .decimal(number)
-            .text(": expected p_offset p_filesz ")
-            .hex(range.start())
-            .text(" ")
-            .hex(range.len());
-        line.text(" found p_paddr p_memsz ")
-            .hex(load.p_paddr.get())
-            .text(" ")
-            .hex(load.p_memsz.get());
-    });
-    group.ensure(!range.overlaps(CRASH_REGION), |line| {
-        line.text("PT_LOAD ")
-            .decimal(number)
-            .text(": expected none of the crash region found ")
-            .hex(range.start());
-        line.text("-").hex(range.end());
-    });
+    let (paddr, memsz, virt) = (load.p_paddr.get(), load.p_memsz.get(), load.p_vaddr.get());
+    expect(load.p_offset.get() == paddr, "expected p_offset as p_paddr found", paddr);
+    expect(load.p_filesz.get() == memsz, "expected p_filesz as p_memsz found", memsz);
+    let is_apart = !range.overlaps(CRASH_REGION);
+    expect(is_apart, "expected none of the crash region found some from", range.start());
     // All but the text, which comes first.
-    let virt = load.p_vaddr.get();
-    group.ensure(index == 0 || virt == DIRECT_MAP.wrapping_add(range.start()), |line| {
-        line.text("PT_LOAD ")
-            .decimal(number)
-            .text(": expected p_vaddr in the direct map found ")
-            .hex(virt);
-    });
+    let is_direct = index == 0 || virt == DIRECT_MAP.wrapping_add(range.start());
+    expect(is_direct, "expected p_vaddr in the direct map found", virt);
 }
 
 fn text<Out: Text>(group: &mut Group<'_, Out>, headers: &Headers<'_>, found: &Found<'_>) {
@@ -94,16 +72,16 @@ fn memory<Out: Text>(
         }
         return;
     }
-    group.ensure(loads().count() > 0, |line| _ = line.text("RAM: expected some found none"));
+    if loads().count() == 0 {
+        group.fails_with("RAM: expected some found none");
+    }
     for load in loads() {
         let known =
             found.ram().any(|ram| ram.zip(load).is_some_and(|(ram, load)| ram.contains(load)));
         group.ensure(known, |line| {
             let (start, end) = ends(load);
-            line.text("RAM: expected a part of what the kernel had found ")
-                .hex(start)
-                .text("-")
-                .hex(end);
+            line.text("RAM: expected a part of what the kernel had found ").hex(start);
+            line.text("-").hex(end);
         });
     }
 }
@@ -129,24 +107,13 @@ fn markers<Out: Text>(
         // An elfcorehdr that was restored, or kept for lack of room, does not cover memory that was
         // plugged in later.
         let known = found.ram().flatten().any(holds);
-        group.ensure(covered || !known || evidence.outdated(), |line| {
-            line.text("marker at ").hex(address).text(": expected a PT_LOAD around it found none");
-        });
-        match physical.read::<U64>(address) {
-            Some(word) => group.ensure(word.get() == marker(address), |line| {
-                line.text("marker at ")
-                    .hex(address)
-                    .text(": expected ")
-                    .hex(marker(address))
-                    .text(" found ")
-                    .hex(word.get());
-            }),
-            None => group.fails(|line| {
-                _ = line.text("marker at ").hex(address).text(": expected memory found none")
-            }),
+        let is_reached = covered || !known || evidence.outdated();
+        let mut expect = |holds, words, n| group.expect_at("marker", address, holds, words, n);
+        expect(is_reached, "expected a PT_LOAD around it found", 0);
+        match physical.read::<U64>(address).map(U64::get) {
+            Some(word) => expect(word == marker(address), "expected another word found", word),
+            None => expect(false, "expected memory found", 0),
         }
     }
-    group.ensure(reached > 0, |line| {
-        _ = line.text("markers: expected some in a PT_LOAD found none")
-    });
+    group.expect(reached > 0, "markers: expected some in a PT_LOAD found", 0);
 }

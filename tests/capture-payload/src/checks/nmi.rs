@@ -28,11 +28,12 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
                 after.into(),
             );
         }
-        Some(Nmi::Storm) => group.ensure(report.nmis > 0, |line| {
-            _ = line.text("in the purgatory: expected some found 0")
-        }),
-        None => group.fails(|line| {
-            _ = line.text("orders: expected a known number found ").hex(found.note.nmi.get().into())
-        }),
+        Some(Nmi::Storm) => {
+            group.expect(report.nmis > 0, "in the purgatory: expected some found", 0);
+        }
+        None => {
+            let number = found.note.nmi.get().into();
+            group.expect(false, "orders: expected a known number found", number);
+        }
     }
 }

@@ -42,17 +42,10 @@ pub(super) fn check<Out: Text>(
     group.equal_count("cpus", online, noted);
     let twice = cpus().find(|&id| cpus().filter(|&other| other == id).count() > 1);
     if let Some(id) = twice {
-        group.fails(|line| {
-            _ = line
-                .text("cpus: expected one note each found several of apic id ")
-                .decimal(id.into())
-        });
+        group.expect(false, "cpus: expected one note each found several of apic id", id.into());
     }
-    group.ensure(cpus().any(|id| id == panicking), |line| {
-        line.text("panicking cpu: expected a note of apic id ")
-            .decimal(panicking.into())
-            .text(" found none");
-    });
+    let is_noted = cpus().any(|id| id == panicking);
+    group.expect(is_noted, "panicking cpu: no note found of apic id", panicking.into());
     if evidence.rewritten() {
         group.equal_count("possible cpus", note.possible_cpus.get().into(), found.index as u64);
     }

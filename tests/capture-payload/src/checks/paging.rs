@@ -31,17 +31,12 @@ pub(super) fn check<Out: Text>(
     let tables = Tables::new(entry.cr3, entry.cr4);
     let mut mapped = |item: &str, range: Option<Range>| {
         let Some(range) = range else {
-            return group.fails(|line| {
-                _ = line.text(item).text(": expected a range of memory found one that wraps")
-            });
+            return group.fails(|line| _ = line.text(item).text(": found a range that wraps"));
         };
         if let Some((at, gap)) = tables.gap(physical, range) {
             group.fails(|line| {
-                line.text(item)
-                    .text(" at ")
-                    .hex(at)
-                    .text(": expected a writable one-to-one mapping found ")
-                    .text(gap.words());
+                line.text(item).text(" at ").hex(at);
+                line.text(": expected a writable one-to-one mapping found ").text(gap.words());
             });
         }
     };

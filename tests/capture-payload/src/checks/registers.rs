@@ -31,31 +31,24 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     let plausible = rsi.is_multiple_of(zero_page::LEN as u64)
         && page.is_some_and(|page| CRASH_REGION.contains(page))
         && evidence.zero_page.is_ok();
-    group.ensure(plausible, |line| {
-        line.text("rsi: expected boot_params at a page of the crash region found ").hex(rsi);
-    });
+    group.expect(plausible, "rsi: expected boot_params at a page of the crash region found", rsi);
     let rsp = entry.general(General::Rsp);
     let below = stack(entry);
     let plausible = rsp.is_multiple_of(STACK_ALIGNMENT)
         && CRASH_REGION.contains(below)
         && !program.image().overlaps(below);
-    group.ensure(plausible, |line| {
-        line.text("rsp: expected an aligned stack in the crash region found ").hex(rsp);
-    });
+    group.expect(plausible, "rsp: expected an aligned stack in the crash region found", rsp);
     if let Some(found) = group.needs("crash note", evidence.crash_note) {
         let sealed = found.sealed().iter().map(|sealed| sealed.span);
         let mut used = sealed.chain([found.note.elfcorehdr]).filter_map(|span| Range::of(&span));
-        group.ensure(!used.any(|used| used.overlaps(below)), |line| {
-            line.text("rsp: expected a stack beside all that was loaded found ").hex(rsp);
-        });
+        let is_apart = !used.any(|used| used.overlaps(below));
+        group.expect(is_apart, "rsp: expected a stack beside all that was loaded found", rsp);
     }
     let load = program.load;
     let placed = load.is_multiple_of(setup_header::KERNEL_ALIGNMENT.into())
         && CRASH_REGION.contains(program.image());
-    group.ensure(placed, |line| {
-        line.text("rip: expected the entry of an aligned payload in the crash region found ")
-            .hex(load + setup_header::ENTRY_OFFSET);
-    });
+    let words = "rip: expected the entry of an aligned payload in the crash region found";
+    group.expect(placed, words, load + setup_header::ENTRY_OFFSET);
 }
 
 /// The stack that an NMI uses.

@@ -75,9 +75,8 @@ fn nmi_gate<Out: Text>(
     group.equal("idt nmi gate: type and ist", INTERRUPT_GATE << 8, low >> 32 & 0xff07);
     group.equal("idt nmi gate: selector", BOOT_CS, low >> 16 & 0xffff);
     let handler = handler(low, high);
-    group.ensure(CRASH_REGION.has(handler), |line| {
-        line.text("idt nmi gate: expected a handler in the crash region found ").hex(handler);
-    });
+    let words = "idt nmi gate: expected a handler in the crash region found";
+    group.expect(CRASH_REGION.has(handler), words, handler);
 }
 
 /// The target of the NMI gate, if there is one.
@@ -92,10 +91,8 @@ fn handler(low: u64, high: u64) -> u64 {
 
 fn outside<Out: Text>(group: &mut Group<'_, Out>, item: &str, table: &TableRegister) {
     group.fails(|line| {
-        line.text(item)
-            .text(": expected one in the crash region found a table at ")
-            .hex(table.base);
-        line.text(" limit ").hex(table.limit.into());
+        line.text(item).text(": expected one in the crash region found a table at ");
+        line.hex(table.base).text(" limit ").hex(table.limit.into());
     });
 }
 

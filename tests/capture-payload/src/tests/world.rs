@@ -45,11 +45,8 @@ pub const SETUP_HEADER: [u8; setup_header::END - setup_header::START] = {
         header[at] = at as u8;
         at += 1;
     }
-    let (magic, mut at) = (*b"HdrS", 0);
-    while at < magic.len() {
-        header[0x202 - setup_header::START + at] = magic[at];
-        at += 1;
-    }
+    let (_, magic) = header.split_at_mut(0x202 - setup_header::START);
+    (magic[0], magic[1], magic[2], magic[3]) = (b'H', b'd', b'r', b'S');
     header
 };
 
@@ -134,7 +131,7 @@ impl World {
         world.cpu_note(0, 0);
         world.cpu_note(1, 3);
         for address in [LOW_MARKER, HIGH_MARKER] {
-            world.poke(address, &marker(address).to_le_bytes());
+            world.word(address, marker(address));
         }
         world
     }
@@ -146,6 +143,11 @@ impl World {
         };
         let (start, block) = self.memory.iter_mut().find(fits).expect("the world has memory there");
         block[(at - *start) as usize..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Overwrites eight bytes.
+    pub fn word(&mut self, at: u64, word: u64) {
+        self.poke(at, &word.to_le_bytes());
     }
 
     /// As if the loader had chosen another place for it, and it had another `init_size`.
@@ -199,11 +201,8 @@ impl World {
             PhysSpan::new(COMMAND_LINE, report),
             PhysSpan::new(COMMAND_LINE + report + FIELD_LEN as u64, 1),
         ];
-        sealed.extend(
-            line.into_iter()
-                .zip(self.line_sealed)
-                .filter_map(|(span, sealed)| sealed.then_some(span)),
-        );
+        let line = line.into_iter().zip(self.line_sealed);
+        sealed.extend(line.filter_map(|(span, is_sealed)| is_sealed.then_some(span)));
         sealed.iter().for_each(|span| self.seal(span.start.get(), span.len.get()));
         let note = elf_note(&NAME, TYPE, self.note.as_bytes());
         self.poke(CRASH_NOTE, &note);
@@ -230,10 +229,9 @@ impl World {
         self.poke(BOOT_PARAMS + setup_header::START as u64, &SETUP_HEADER);
         self.poke(BOOT_PARAMS + 0x210, &[0xd0, 1]);
         self.poke(BOOT_PARAMS + 0x23c, &[0; 4]);
-        self.poke(BOOT_PARAMS + 0x218, &(INITRD as u32).to_le_bytes());
-        self.poke(BOOT_PARAMS + 0x21c, &(INITRD_LEN as u32).to_le_bytes());
+        self.word(BOOT_PARAMS + 0x218, INITRD | INITRD_LEN << 32);
         self.poke(BOOT_PARAMS + 0x228, &(COMMAND_LINE as u32).to_le_bytes());
-        self.poke(BOOT_PARAMS + 0x250, &[0; 8]);
+        self.word(BOOT_PARAMS + 0x250, 0);
         self.e820(&[
             (0x1000, 0x9_f000, 1),
             (0x9_f000, 0xa_0000, 2),
@@ -243,13 +241,14 @@ impl World {
     }
 
     fn tables(&mut self) {
-        self.poke(PML4, &(PDPT | 0x63).to_le_bytes());
-        self.poke(PDPT, &0x1e3u64.to_le_bytes());
-        self.poke(GDT + 0x10, &0x00af_9b00_0000_ffff_u64.to_le_bytes());
-        self.poke(GDT + 0x18, &0x00cf_9300_0000_ffff_u64.to_le_bytes());
+        self.word(PML4, PDPT | 0x63);
+        self.word(PDPT, 0x1e3);
+        self.word(GDT + 0x10, 0x00af_9b00_0000_ffff);
+        self.word(GDT + 0x18, 0x00cf_9300_0000_ffff);
         let handler = GDT + 0x400;
         let low = handler & 0xffff | 0x10 << 16 | 0x8e00 << 32 | (handler >> 16 & 0xffff) << 48;
-        self.poke(IDT + 0x20, &[low.to_le_bytes(), (handler >> 32).to_le_bytes()].concat());
+        self.word(IDT + 0x20, low);
+        self.word(IDT + 0x28, handler >> 32);
     }
 }
 

@@ -47,12 +47,14 @@ pub enum Order {
     Panic,
 }
 
-/// One CPU.
 pub struct Cpu {
     apic_id: AtomicU32,
-    state: AtomicCell<State>,
-    order: AtomicCell<Order>,
-    work: AtomicCell<Option<Work>>,
+    /// What it is doing.
+    pub state: AtomicCell<State>,
+    /// What it must do on its next NMI.
+    pub order: AtomicCell<Order>,
+    /// What it must run when it wakes, until it has taken it.
+    pub work: AtomicCell<Option<Work>>,
 }
 
 // An NMI handler may interrupt any access, so none may take a lock.
@@ -71,7 +73,7 @@ static CPUS: [Cpu; MAX] = [const {
 
 /// Every CPU that was ever numbered, ascending.
 pub fn all() -> impl Iterator<Item = &'static Cpu> {
-    CPUS.iter().take_while(|cpu| cpu.state() != State::Absent)
+    CPUS.iter().take_while(|cpu| cpu.state.load() != State::Absent)
 }
 
 /// The CPU with this number.
@@ -98,22 +100,21 @@ pub fn others() -> impl Iterator<Item = &'static Cpu> {
 pub fn admit(apic_id: u32, state: State) -> &'static Cpu {
     let known = all().find(|cpu| cpu.apic_id() == apic_id);
     assert!(
-        known.is_none_or(|cpu| cpu.state() == State::Offline),
+        known.is_none_or(|cpu| cpu.state.load() == State::Offline),
         "the CPU with APIC id {apic_id} runs already"
     );
-    let free = || CPUS.iter().find(|cpu| cpu.state() == State::Absent);
+    let free = || CPUS.iter().find(|cpu| cpu.state.load() == State::Absent);
     let cpu = known
         .or_else(free)
         .unwrap_or_else(|| panic!("no number is free for the CPU with APIC id {apic_id}"));
     cpu.apic_id.store(apic_id, SeqCst);
-    cpu.take_order();
-    cpu.take_work();
-    cpu.set_state(state);
+    cpu.order.take();
+    cpu.work.take();
+    cpu.state.store(state);
     cpu
 }
 
 impl Cpu {
-    /// Its number.
     pub fn number(&self) -> u32 {
         CPUS.iter().take_while(|cpu| !ptr::eq(*cpu, self)).count() as u32
     }
@@ -123,43 +124,8 @@ impl Cpu {
         self.apic_id.load(SeqCst)
     }
 
-    /// What it is doing.
-    pub fn state(&self) -> State {
-        self.state.load()
-    }
-
-    /// Sets what it is doing.
-    pub fn set_state(&self, state: State) {
-        self.state.swap(state);
-    }
-
     /// Whether Linux would call it online.
     pub fn is_online(&self) -> bool {
-        matches!(self.state(), State::Idle | State::Busy | State::Unstoppable)
-    }
-
-    /// Sets what it must do on its next NMI.
-    pub fn set_order(&self, order: Order) {
-        self.order.swap(order);
-    }
-
-    /// Takes its order for this NMI.
-    pub fn take_order(&self) -> Order {
-        self.order.take()
-    }
-
-    /// Sets what it must run when it wakes.
-    pub fn set_work(&self, work: Work) {
-        self.work.swap(Some(work));
-    }
-
-    /// Whether it has not taken its work yet.
-    pub fn has_work(&self) -> bool {
-        self.work.load().is_some()
-    }
-
-    /// Takes its work, if any.
-    pub fn take_work(&self) -> Option<Work> {
-        self.work.take()
+        matches!(self.state.load(), State::Idle | State::Busy | State::Unstoppable)
     }
 }

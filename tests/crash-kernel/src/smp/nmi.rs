@@ -5,9 +5,8 @@
 //!
 //! *On exit*: it returned, and an idle CPU is awake; or it never returns.
 
-use core::arch::naked_asm;
-
 use x86_64::instructions::hlt;
+use x86_64::structures::idt::InterruptStackFrame;
 
 use super::cpu::{self, Cpu, Order, State, Work};
 use crate::harness::give_up;
@@ -18,39 +17,10 @@ use crate::{apic, notes};
 /// arch/x86/kernel/reboot.c). Here the host may not schedule a CPU for long.
 const SHOOTDOWN_SECONDS: u64 = 10;
 
-/// The gate of vector 2 in the kernel's IDT leads here, with IST 0.
-#[unsafe(naked)]
-pub extern "C" fn nmi_entry() {
-    // The CPU aligned the stack and pushed five words. Nine more align it again for the call.
-    naked_asm!(
-        "push rax",
-        "push rcx",
-        "push rdx",
-        "push rsi",
-        "push rdi",
-        "push r8",
-        "push r9",
-        "push r10",
-        "push r11",
-        "cld",
-        "call {handle}",
-        "pop r11",
-        "pop r10",
-        "pop r9",
-        "pop r8",
-        "pop rdi",
-        "pop rsi",
-        "pop rdx",
-        "pop rcx",
-        "pop rax",
-        "iretq",
-        handle = sym handle,
-    )
-}
-
-extern "C" fn handle() {
+/// The handler of vector 2 in the kernel's IDT, with IST 0.
+pub extern "x86-interrupt" fn nmi_entry(_: InterruptStackFrame) {
     let cpu = cpu::this();
-    match cpu.take_order() {
+    match cpu.order.take() {
         // Another CPU wakes this one, or the chipset raised an NMI, which this kernel ignores.
         Order::None => {}
         Order::Stop => {
@@ -65,7 +35,7 @@ extern "C" fn handle() {
         Order::Panic => {
             // This NMI has not ended, so the new one is latched until an IRET.
             apic::send_nmi(cpu.apic_id());
-            match cpu.take_work() {
+            match cpu.work.take() {
                 Some(work) => work(),
                 None => unreachable!("panic_in_nmi sets both"),
             }
@@ -76,7 +46,7 @@ extern "C" fn handle() {
 /// Halts in the handler, as `crash_nmi_callback` ends (arch/x86/kernel/reboot.c). Neither
 /// interrupts nor NMIs end that.
 fn halt_in_handler(cpu: &Cpu, state: State) -> ! {
-    cpu.set_state(state);
+    cpu.state.store(state);
     loop {
         hlt();
     }
@@ -84,9 +54,9 @@ fn halt_in_handler(cpu: &Cpu, state: State) -> ! {
 
 /// Stops every other CPU that can be stopped, and sets this CPU's APIC as Linux does.
 pub fn stop_others() {
-    let stoppable = || cpu::others().filter(|cpu| cpu.state() != State::Unstoppable);
+    let stoppable = || cpu::others().filter(|cpu| cpu.state.load() != State::Unstoppable);
     stoppable().for_each(|cpu| {
-        cpu.set_order(Order::Stop);
+        cpu.order.store(Order::Stop);
         apic::send_nmi(cpu.apic_id());
     });
     if !Timeout::seconds(SHOOTDOWN_SECONDS).reached_before(|| stoppable().next().is_none()) {
@@ -100,8 +70,8 @@ pub fn stop_others() {
 /// it.
 pub fn panic_in_nmi(work: Work) -> ! {
     let cpu = cpu::this();
-    cpu.set_work(work);
-    cpu.set_order(Order::Panic);
+    cpu.work.store(Some(work));
+    cpu.order.store(Order::Panic);
     apic::send_nmi(cpu.apic_id());
     // The handler does not return.
     Timeout::seconds(SHOOTDOWN_SECONDS).wait();

@@ -123,7 +123,7 @@ pub fn start(apic_id: u32) -> u32 {
         boot_cpu: &raw const *boot_cpu as u64,
     });
 
-    let idle = || cpu.state() == State::Idle;
+    let idle = || cpu.state.load() == State::Idle;
     apic::send_init(apic_id);
     Timeout::microseconds(AFTER_INIT_US).wait();
     apic::send_startup(apic_id, TRAMPOLINE);
@@ -144,7 +144,7 @@ extern "C" fn arrive(boot_cpu: &BootCpu) -> ! {
     boot_cpu.take_over();
     apic::enable(false);
     let cpu = cpu::this();
-    cpu.set_state(State::Idle);
+    cpu.state.store(State::Idle);
     work::idle(cpu)
 }
 

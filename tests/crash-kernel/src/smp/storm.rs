@@ -18,17 +18,17 @@ static READY: AtomicU64 = AtomicU64::new(0);
 
 /// Makes an idle CPU send NMIs to the one with APIC id `target` until the machine ends. It starts
 /// when the word at physical address `ready` is no longer zero; `ramdisk.rs` has checked that the
-/// word is aligned and in a segment. Must be called before [`super::stop_others`], which skips this
+/// word is in a segment. Must be called before [`super::stop_others`], which skips this
 /// CPU.
 pub fn storm(target: u32, ready: u64) {
     TARGET.store(target, SeqCst);
     READY.store(ready, SeqCst);
-    let idle = cpu::others().find(|cpu| cpu.state() == State::Idle && cpu.apic_id() != target);
+    let idle = cpu::others().find(|cpu| cpu.state.load() == State::Idle && cpu.apic_id() != target);
     let Some(cpu) = idle else {
         give_up(format_args!("no CPU is idle that could send NMIs to APIC id {target}"))
     };
     work::give(cpu, send_endlessly);
-    if !Timeout::seconds(READY_SECONDS).reached_before(|| cpu.state() == State::Unstoppable) {
+    if !Timeout::seconds(READY_SECONDS).reached_before(|| cpu.state.load() == State::Unstoppable) {
         give_up(format_args!("CPU {} did not begin to send NMIs", cpu.number()));
     }
 }
@@ -39,7 +39,7 @@ fn send_endlessly() -> ! {
     // online at the panic a note.
     notes::save_own(cpu.apic_id());
     let (target, ready) = (TARGET.load(SeqCst), READY.load(SeqCst));
-    cpu.set_state(State::Unstoppable);
+    cpu.state.store(State::Unstoppable);
     // Without PAUSE, at which QEMU switches to another CPU: the target may be in the purgatory for
     // a few milliseconds only.
     while memory::read_word(ready) == 0 {}

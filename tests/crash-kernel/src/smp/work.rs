@@ -16,8 +16,8 @@ const OBEY_SECONDS: u64 = 10;
 /// Waits for work, and runs it. `cpu` is the CPU that executes this, and its state is idle already.
 pub fn idle(cpu: &'static Cpu) -> ! {
     loop {
-        if let Some(work) = cpu.take_work() {
-            cpu.set_state(State::Busy);
+        if let Some(work) = cpu.work.take() {
+            cpu.state.store(State::Busy);
             work();
         }
         hlt();
@@ -31,21 +31,21 @@ pub fn run_on(number: u32, work: Work) -> ! {
         work()
     }
     // Before `work` begins, because `work` may need this CPU. It takes its order in `idle`.
-    own.set_state(State::Idle);
+    own.state.store(State::Idle);
     give(other, work);
     idle(own)
 }
 
 /// Wakes an idle CPU to run `work`, and waits until it has taken it.
 pub fn give(cpu: &Cpu, work: Work) {
-    if cpu.state() != State::Idle {
-        give_up(format_args!("CPU {} is {:?} and takes no work", cpu.number(), cpu.state()));
+    if cpu.state.load() != State::Idle {
+        give_up(format_args!("CPU {} is {:?} and takes no work", cpu.number(), cpu.state.load()));
     }
-    cpu.set_work(work);
+    cpu.work.store(Some(work));
     let limit = Timeout::seconds(OBEY_SECONDS);
     let taken = limit.reached_before(|| {
         apic::send_nmi(cpu.apic_id());
-        Timeout::microseconds(WAKE_AGAIN_US).reached_before(|| !cpu.has_work())
+        Timeout::microseconds(WAKE_AGAIN_US).reached_before(|| cpu.work.load().is_none())
     });
     if !taken {
         give_up(format_args!("CPU {} did not wake within {OBEY_SECONDS} s", cpu.number()));
@@ -55,15 +55,15 @@ pub fn give(cpu: &Cpu, work: Work) {
 /// Takes a CPU out of service, so that it can be unplugged.
 pub fn stop(number: u32) {
     let cpu = cpu::numbered(number);
-    if cpu.state() != State::Idle {
+    if cpu.state.load() != State::Idle {
         give_up(format_args!(
             "CPU {number} is {:?} and cannot be taken out of service",
-            cpu.state()
+            cpu.state.load()
         ));
     }
-    cpu.set_order(Order::GoOffline);
+    cpu.order.store(Order::GoOffline);
     apic::send_nmi(cpu.apic_id());
-    if !Timeout::seconds(OBEY_SECONDS).reached_before(|| cpu.state() == State::Offline) {
+    if !Timeout::seconds(OBEY_SECONDS).reached_before(|| cpu.state.load() == State::Offline) {
         give_up(format_args!("CPU {number} did not stop within {OBEY_SECONDS} s"));
     }
 }

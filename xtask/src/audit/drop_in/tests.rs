@@ -181,7 +181,7 @@ fn relocations_are_found_whatever_they_change() {
     section.data = SectionData::Relocation(vec![relocation]);
     assert_eq!(
         made.faults(),
-        ["section .rela.text has relocations; the linker must resolve everything"]
+        ["section .rela.text has relocations, which the linker must resolve"]
     );
 }
 

@@ -30,114 +30,69 @@ fn measured(functions: &[(&str, &[u8])], room: Option<Room>) -> (Vec<Depth>, Vec
     depths(&Program { entry: 0, sections: vec![section], symbols }, room)
 }
 
+type Functions<'a> = &'a [(&'a str, &'a [u8])];
+
 #[test]
-fn frames_of_a_chain_are_added_up() {
-    let (depths, faults) =
-        measured(&[("start", CALLER), ("callee", CALLEE), ("trap", CALLEE)], PLENTY);
-    assert_eq!(faults, [""; 0]);
+fn the_deepest_chain_counts_to_the_byte() {
+    let chain: Functions<'_> = &[("start", CALLER), ("callee", CALLEE), ("trap", CALLEE)];
     // rbx, 0x20, the return address, and two words of the callee; two words.
-    assert_eq!(depths[0].bytes, 8 + 0x20 + 8 + 16 + NMI);
-    assert_eq!(depths[1].bytes, 16 + PUSHED + EXCEPTION + NMI);
-}
-
-#[test]
-fn a_chain_that_does_not_fit_is_found_to_the_byte() {
-    let functions: [(&str, &[u8]); 3] = [("start", CALLER), ("callee", CALLEE), ("trap", CALLEE)];
-    let needed = 8 + 0x20 + 8 + 16 + NMI;
-    let trap = 16 + PUSHED + EXCEPTION + NMI;
-    assert_eq!(measured(&functions, Some(Room { story: needed, trap })).1, [""; 0]);
-    let (_, faults) = measured(&functions, Some(Room { story: needed - 1, trap }));
-    assert!(faults.len() == 1 && faults[0].ends_with("start > callee"), "{faults:?}");
-    let (_, faults) = measured(&functions, Some(Room { story: needed, trap: trap - 1 }));
-    assert!(faults.len() == 1 && faults[0].starts_with("stack of exceptions"), "{faults:?}");
-}
-
-#[test]
-fn a_jump_at_the_end_keeps_the_callers_frame_out() {
-    // push %rax; pop %rax; jmp callee
-    let (depths, faults) =
-        measured(&[("start", b"\x50\x58\xeb\x0c"), ("callee", CALLEE), ("trap", b"\xc3")], PLENTY);
+    let needed = Room { story: 8 + 0x20 + 8 + 16 + NMI, trap: 16 + PUSHED + EXCEPTION + NMI };
+    let (depths, faults) = measured(chain, Some(needed));
     assert_eq!(faults, [""; 0]);
-    assert_eq!(depths[0].bytes, 16 + NMI);
-}
+    assert_eq!((depths[0].bytes, depths[1].bytes), (needed.story, needed.trap));
+    let (_, faults) = measured(chain, Some(Room { story: needed.story - 1, ..needed }));
+    assert!(faults.len() == 1 && faults[0].ends_with("start > callee"), "{faults:?}");
+    let (_, faults) = measured(chain, Some(Room { trap: needed.trap - 1, ..needed }));
+    assert!(faults.len() == 1 && faults[0].starts_with("stack of exceptions"), "{faults:?}");
 
-#[test]
-fn the_deeper_of_two_branches_counts() {
+    let depths = |functions: Functions<'_>| {
+        let (depths, faults) = measured(functions, PLENTY);
+        assert_eq!(faults, [""; 0]);
+        (depths[0].bytes - NMI, depths[1].bytes - PUSHED - EXCEPTION - NMI)
+    };
+    // push %rax; pop %rax; jmp callee: the caller's frame is gone.
+    let jump: Functions<'_> =
+        &[("start", b"\x50\x58\xeb\x0c"), ("callee", CALLEE), ("trap", b"\xc3")];
+    assert_eq!(depths(jump).0, 16);
     // test %eax, %eax; jz 1f; push %rax; push %rax; push %rax; ud2; 1: push %rax; ud2
     let branches = b"\x85\xc0\x74\x05\x50\x50\x50\x0f\x0b\x50\x0f\x0b";
-    let (depths, faults) = measured(&[("start", branches), ("trap", b"\x0f\x0b")], PLENTY);
-    assert_eq!(faults, [""; 0]);
-    assert_eq!(depths[0].bytes, 24 + NMI);
-}
-
-#[test]
-fn a_stack_taken_anew_is_empty() {
-    // push %rax; push %rax; lea 0(%rip), %rsp; push %rax; ud2
+    assert_eq!(depths(&[("start", branches), ("trap", b"\x0f\x0b")]).0, 24);
+    // push %rax; push %rax; lea 0(%rip), %rsp; push %rax; ud2: a stack taken anew is empty.
     let switch = b"\x50\x50\x48\x8d\x25\x00\x00\x00\x00\x50\x0f\x0b";
-    let (depths, faults) = measured(&[("start", b"\x0f\x0b"), ("trap", switch)], PLENTY);
-    assert_eq!(faults, [""; 0]);
-    assert_eq!(depths[1].bytes, 16 + PUSHED + EXCEPTION + NMI);
+    assert_eq!(depths(&[("start", b"\x0f\x0b"), ("trap", switch)]).1, 16);
 }
 
 #[test]
-fn recursion_is_found_and_named() {
-    // a: call b; ret. b: call a; ret.
-    let functions: [(&str, &[u8]); 3] = [
-        ("a", b"\xe8\x0b\x00\x00\x00\xc3"),
-        ("b", b"\xe8\xeb\xff\xff\xff\xc3"),
-        ("trap", b"\x0f\x0b"),
+fn what_makes_a_depth_unknown_is_found_and_named() {
+    let end: &[u8] = b"\x0f\x0b";
+    let cases: [(Functions<'_>, &str); 6] = [
+        // a: call b; ret. b: call a; ret.
+        (
+            &[("a", b"\xe8\x0b\0\0\0\xc3"), ("b", b"\xe8\xeb\xff\xff\xff\xc3"), ("trap", end)],
+            "a > b > and again",
+        ),
+        // jmp *%rdi. call *%rax; ud2: forbidden everywhere.
+        (&[("start", b"\xff\xe7"), ("trap", end)], "(start+0x0) Jmp: its target is unknown"),
+        (&[("leave", b"\xff\xd0\x0f\x0b"), ("trap", end)], "Call: its target is unknown"),
+        // 1: push %rax; jmp 1b. mov %rax, %rsp; ud2. call trap+1
+        (&[("start", b"\x50\xeb\xfd"), ("trap", end)], "the depth of the stack after it"),
+        (&[("start", b"\x48\x89\xc4\x0f\x0b"), ("trap", end)], "the depth of the stack after it"),
+        (
+            &[("start", b"\xe8\x0c\0\0\0"), ("trap", b"\x90\xc3")],
+            "goes to 0x11, where no function starts",
+        ),
     ];
-    let (_, faults) = measured(&functions, PLENTY);
-    assert!(faults.len() == 1 && faults[0].ends_with("a > b > and again"), "{faults:?}");
-}
-
-#[test]
-fn only_what_leaves_may_jump_through_a_register_and_take_another_stack() {
-    // mov (%rdi), %rsp; jmp *%rdi
-    let leave: &[u8] = b"\x48\x8b\x27\xff\xe7";
+    for (functions, expected) in cases {
+        let (_, faults) = measured(functions, PLENTY);
+        assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected}: {faults:?}");
+    }
+    // mov (%rdi), %rsp; jmp *%rdi: only what leaves may do that.
     for name in LEAVES {
-        assert_eq!(measured(&[(name, leave), ("trap", b"\x0f\x0b")], PLENTY).1, [""; 0]);
+        let leave: Functions<'_> = &[(name, b"\x48\x8b\x27\xff\xe7"), ("trap", end)];
+        assert_eq!(measured(leave, PLENTY).1, [""; 0]);
     }
-    // jmp *%rdi
-    let jump: &[u8] = b"\xff\xe7";
-    let (_, faults) = measured(&[("start", jump), ("trap", b"\x0f\x0b")], PLENTY);
-    assert!(
-        faults.len() == 1 && faults[0].contains("(start+0x0) Jmp: its target is unknown"),
-        "{faults:?}"
-    );
-    // call *%rax; ud2: forbidden everywhere.
-    let (_, faults) = measured(&[("leave", b"\xff\xd0\x0f\x0b"), ("trap", b"\x0f\x0b")], PLENTY);
-    assert!(faults.len() == 1 && faults[0].contains("Call: its target is unknown"), "{faults:?}");
-}
-
-#[test]
-fn growth_without_end_and_foreign_stack_pointers_are_found() {
-    // 1: push %rax; jmp 1b. mov %rax, %rsp; ud2
-    for code in [b"\x50\xeb\xfd".as_slice(), b"\x48\x89\xc4\x0f\x0b"] {
-        let (_, faults) = measured(&[("start", code), ("trap", b"\x0f\x0b")], PLENTY);
-        assert!(
-            faults[0].contains("(start+0x0)")
-                && faults[0].contains("the depth of the stack after it"),
-            "{faults:?}"
-        );
-    }
-}
-
-#[test]
-fn a_call_into_the_middle_of_a_function_is_found() {
-    // call trap+1
-    let (_, faults) =
-        measured(&[("start", b"\xe8\x0c\x00\x00\x00"), ("trap", b"\x90\xc3")], PLENTY);
-    assert!(
-        faults.iter().any(|fault| fault.contains("goes to 0x11, where no function starts")),
-        "{faults:?}"
-    );
-}
-
-#[test]
-fn stacks_that_cannot_be_found_are_a_violation() {
-    assert!(measured(&[("start", b"\xc3"), ("trap", b"\xc3")], None).1[0].contains("__stack_top"));
-    assert!(measured(&[("start", b"\xc3")], PLENTY).1[0].contains("no function trap"));
+    assert!(measured(&[("start", end), ("trap", end)], None).1[0].contains("__stack_top"));
+    assert!(measured(&[("start", end)], PLENTY).1[0].contains("no function trap"));
 }
 
 #[test]

@@ -10,17 +10,20 @@ const FILE: &str = "kdump-loader.toml.5";
 const PATH: &str = "/etc/kdump-loader.toml";
 
 const DESCRIPTION: [&str; 3] = [
-    "The config says which capture kernel kdump-loader.service arms at boot, and which one `kdump-loader reload` arms when CPUs or memory \
-     have changed.",
-    "The file is TOML: one key = value per line, strings in quotes, comments after #. Its keys are the long options of `kdump-loader load`, \
-     with _ for -. An unknown key or a wrong value is an error, and the image that was armed stays armed.",
-    "After a change, `systemctl reload kdump-loader` applies the config. `kdump-loader status` says whether the armed image is up to date.",
+    "The config says which capture kernel kdump-loader.service arms at boot, and which one \
+     `kdump-loader reload` arms when CPUs or memory have changed.",
+    "The file is TOML: one key = value per line, strings in quotes, comments after #. Its keys \
+     are the long options of `kdump-loader load`, with _ for -. An unknown key or a wrong value is \
+     an error, and the image that was armed stays armed.",
+    "After a change, `systemctl reload kdump-loader` applies the config. `kdump-loader status` \
+     says whether the armed image is up to date.",
 ];
 
 const EXAMPLES: [(&str, &str); 2] = [
     (
         "Debian, where kdump-tools makes the initrd and saves the dump:",
-        "kernel = \"/boot/vmlinuz-{release}\"\ninitrd = \"/var/lib/kdump/initrd.img-{release}\"\nreuse_cmdline = true\nappend = \
+        "kernel = \"/boot/vmlinuz-{release}\"\n\
+         initrd = \"/var/lib/kdump/initrd.img-{release}\"\nreuse_cmdline = true\nappend = \
          \"reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 acpi_no_memhotplug\"",
     ),
     (

@@ -52,7 +52,7 @@ fn every_command_has_a_page_with_exit_status_examples_and_neighbors() {
         for section in SECTIONS {
             assert!(
                 has_section(text, section),
-                "{name} lacks {section}: add an entry for the command to kdump-loader/src/cli/manual.rs"
+                "{name} lacks {section}: add the command to kdump-loader/src/cli/manual.rs"
             );
         }
     }

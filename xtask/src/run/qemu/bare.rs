@@ -40,7 +40,8 @@ pub struct Args {
     /// Stop before the first instruction until gdb connects to this port of localhost, 1234 if none
     /// is named; no deadline
     // qemu_runner::bare::debugger::PORT, as a test shows.
-    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234")]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true,
+          default_missing_value = "1234")]
     pub gdb: Option<u16>,
     /// Keep the guest's memory and RAM disk too
     #[arg(long)]
@@ -73,7 +74,7 @@ impl Args {
             "gdb looks at one case at a time, not at {}",
             wanted.len()
         );
-        let teller = Teller::new(self.tap);
+        let mut teller = Teller::new(self.tap);
         let prepared =
             prepare(sh, repo).and_then(|()| Ok(Context::from_repo(&repo.root, None, self.keep)?));
         let prepared = prepared.and_then(|context| Ok((Machines::new(&context)?, context)));
@@ -83,7 +84,7 @@ impl Args {
             println!("{} waits for gdb", wanted[0].name);
         }
         teller.plan(wanted.len());
-        self.run_in_turn(repo, &wanted, &context, &machines, &teller)?;
+        self.run_in_turn(repo, &wanted, &context, &machines, &mut teller)?;
         teller.finish()
     }
 
@@ -94,7 +95,7 @@ impl Args {
         wanted: &[&'static Case],
         context: &Context,
         machines: &Machines,
-        teller: &Teller,
+        teller: &mut Teller,
     ) -> Result<()> {
         for case in wanted {
             teller.remark(&format!("when {}", case.summary));
@@ -120,16 +121,15 @@ fn prepare(sh: &Shell, repo: &Repository) -> Result<()> {
 /// Prints the matrix, family by family.
 fn list() -> Result<()> {
     let width = cases().map(|case| case.name.len()).max().unwrap_or(0);
-    let family = |(family, cases): &(&str, &[Case])| {
-        let lines: String = cases
-            .iter()
-            .map(|case| format!("  {:width$}  {}\n", case.name, case.summary))
-            .collect();
-        format!("{family}:\n{lines}")
-    };
-    let text: String = FAMILIES.iter().map(family).collect();
+    let mut text = String::new();
+    for (family, cases) in FAMILIES {
+        text += &format!("{family}:\n");
+        for Case { name, summary, .. } in *cases {
+            text += &format!("  {name:width$}  {summary}\n");
+        }
+    }
     match std::io::stdout().write_all(text.as_bytes()) {
-        // It is long: whoever looks at its beginning only has seen enough.
+        // It is long: a reader of its beginning may close the pipe.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => result.context("cannot write to stdout"),
     }
@@ -161,31 +161,26 @@ fn again(repo: &Repository, case: &Case) -> Result<String> {
     let name = case.name;
     Ok(format!(
         "under gdb: cargo xtask qemu bare {name} --gdb\n\
-         or without it, in two terminals (Ctrl-A C is QEMU's monitor, for CPUs and memory that are to be plugged in):\n{line}{gdb}\n"
+         or without it, in two terminals (Ctrl-A C is QEMU's monitor, which plugs in CPUs and \
+         memory):\n{line}{gdb}\n"
     ))
 }
 
+/// The cases with these names, or else with names that begin so.
 fn by_names(names: &[String]) -> Result<Vec<&'static Case>> {
     let mut wanted: Vec<&'static Case> = Vec::new();
     for name in names {
-        let exact: Vec<_> = cases().filter(|case| case.name == name).collect();
-        // As people write who think of files.
+        // A trailing * is what people write who think of files.
         let beginning = name.trim_end_matches('*');
-        let found = if exact.is_empty() {
-            cases().filter(|case| case.name.starts_with(beginning)).collect()
-        } else {
-            exact
-        };
+        let mut found: Vec<_> = cases().filter(|case| case.name == name).collect();
         if found.is_empty() {
-            bail!(
-                "there is no case whose name begins with {beginning}; `cargo xtask qemu bare --list` lists them"
-            );
+            found = cases().filter(|case| case.name.starts_with(beginning)).collect();
         }
-        for case in found {
-            if wanted.iter().all(|other: &&Case| other.name != case.name) {
-                wanted.push(case);
-            }
+        if found.is_empty() {
+            bail!("no case is called {name}; `cargo xtask qemu bare --list` lists them");
         }
+        found.retain(|case| wanted.iter().all(|other| other.name != case.name));
+        wanted.extend(found);
     }
     Ok(wanted)
 }
@@ -199,18 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn the_default_case_exists() {
-        assert_eq!(named(DEFAULT).unwrap(), [DEFAULT]);
-    }
-
-    #[test]
-    fn a_beginning_names_all_that_begin_so_and_a_name_only_itself() {
+    fn a_name_names_its_case_and_a_beginning_all_that_begin_so() {
         let all: Vec<_> =
             cases().map(|case| case.name).filter(|name| name.starts_with("elfcorehdr-")).collect();
         assert!(all.len() > 1);
-        assert_eq!(named("elfcorehdr-").unwrap(), all);
         assert_eq!(named("elfcorehdr-*").unwrap(), all);
         assert_eq!(named("sound").unwrap(), ["sound"]);
+        assert_eq!(named(DEFAULT).unwrap(), [DEFAULT]);
         let twice = by_names(&["sound".to_owned(), "sound*".to_owned()]).unwrap();
         assert_eq!(twice.iter().filter(|case| case.name == "sound").count(), 1);
         assert!(named("soundd").unwrap_err().to_string().contains("soundd"));

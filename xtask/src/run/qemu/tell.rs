@@ -1,15 +1,13 @@
-//! What came of each scenario or case, on stdout: as text, or as TAP version 14 (testanything.org),
+//! The end of each scenario or case, on stdout: as text, or as TAP version 14 (testanything.org),
 //! which parsers of the kernel's KTAP read as well.
 //!
 //! *On exit*: the exit status. 0 if all passed or were skipped, 1 if one failed, 125 otherwise.
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{anyhow, bail};
 
 use super::CannotTell;
 
-/// What came of a scenario or a case, with what there is to say of it.
+/// The end of a scenario or a case.
 #[derive(Debug)]
 pub enum End {
     /// It passed; its timeline.
@@ -32,7 +30,7 @@ impl End {
         }
     }
 
-    /// What there is to say of it.
+    /// The story or the reason.
     pub fn text(&self) -> &str {
         match self {
             Self::Passed(text)
@@ -43,25 +41,14 @@ impl End {
     }
 }
 
-/// Tells what came of each.
+/// Reports each end, and counts them.
 pub struct Teller {
     tap: bool,
-    told: Mutex<Told>,
-}
-
-/// How many ended how; of those that neither passed nor were skipped, the names.
-#[derive(Default)]
-struct Told {
     passed: usize,
     skipped: usize,
+    /// Names.
     failed: Vec<String>,
     cannot_tell: Vec<String>,
-}
-
-impl Told {
-    fn count(&self) -> usize {
-        self.passed + self.skipped + self.failed.len() + self.cannot_tell.len()
-    }
 }
 
 impl Teller {
@@ -70,30 +57,29 @@ impl Teller {
         if tap {
             println!("TAP version 14");
         }
-        Self { tap, told: Mutex::default() }
+        Self { tap, passed: 0, skipped: 0, failed: Vec::new(), cannot_tell: Vec::new() }
     }
 
-    /// So many will follow.
+    fn count(&self) -> usize {
+        self.passed + self.skipped + self.failed.len() + self.cannot_tell.len()
+    }
+
+    /// Announces how many follow.
     pub fn plan(&self, count: usize) {
         if self.tap {
             println!("1..{count}");
         }
     }
 
-    /// One has ended.
-    pub fn tell(&self, name: &str, end: &End) {
-        let mut told = self.lock();
+    pub fn tell(&mut self, name: &str, end: &End) {
         match end {
-            End::Passed(_) => told.passed += 1,
-            End::Skipped(_) => told.skipped += 1,
-            End::Failed(_) => told.failed.push(name.to_owned()),
-            End::CannotTell(_) => told.cannot_tell.push(name.to_owned()),
-        }
-        if self.tap {
-            print!("{}", tap(told.count(), name, end));
-            return;
+            End::Passed(_) => self.passed += 1,
+            End::Skipped(_) => self.skipped += 1,
+            End::Failed(_) => self.failed.push(name.to_owned()),
+            End::CannotTell(_) => self.cannot_tell.push(name.to_owned()),
         }
         match end {
+            _ if self.tap => print!("{}", tap(self.count(), name, end)),
             End::Passed(story) => println!("{story}"),
             End::Failed(why) => eprintln!("{why}"),
             End::Skipped(why) => println!("{name}: skipped: {why}"),
@@ -101,17 +87,12 @@ impl Teller {
         }
     }
 
-    /// A thread that panicked while it told something has told it.
-    fn lock(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Something that is not about one of them.
+    /// A line that is not about one of them.
     pub fn remark(&self, text: &str) {
         println!("{}{text}", if self.tap { "# " } else { "" });
     }
 
-    /// None of the rest can be told.
+    /// The rest cannot be run.
     pub fn bail_out(&self, why: String) -> anyhow::Error {
         if self.tap {
             println!("Bail out! {}", one_line(&why));
@@ -121,16 +102,13 @@ impl Teller {
 
     /// The sum of them all, as an exit status.
     pub fn finish(&self) -> anyhow::Result<()> {
-        let tap = self.tap;
-        let told = std::mem::take(&mut *self.lock());
-        let count = told.count();
-        let Told { passed, skipped, failed, cannot_tell } = told;
+        let Self { tap, passed, skipped, failed, cannot_tell } = self;
+        let count = self.count();
         if count > 1 {
-            let mark = if tap { "# " } else { "" };
+            let mark = if *tap { "# " } else { "" };
+            let (failed, unknown) = (failed.len(), cannot_tell.len());
             println!(
-                "{mark}{passed} passed, {} failed, {} cannot tell, {skipped} skipped",
-                failed.len(),
-                cannot_tell.len()
+                "{mark}{passed} passed, {failed} failed, {unknown} cannot tell, {skipped} skipped"
             );
         }
         if !failed.is_empty() {
@@ -139,15 +117,15 @@ impl Teller {
         if !cannot_tell.is_empty() {
             bail!(CannotTell(format!("cannot tell: {}", cannot_tell.join(", "))));
         }
-        if passed == 0 {
+        if *passed == 0 {
             bail!(CannotTell("cannot tell: everything was skipped".into()));
         }
         Ok(())
     }
 }
 
-/// The lines of one result: what there is to say of it, then the result. A test that could not be
-/// run is a skipped one to TAP.
+/// The lines of one result: diagnostics, then the result. A test that could not be run is a skipped
+/// one to TAP.
 fn tap(number: usize, name: &str, end: &End) -> String {
     let said: String = end.text().lines().map(|line| format!("# {line}\n")).collect();
     match end {
@@ -181,16 +159,18 @@ mod tests {
         ];
         let lines: String =
             ends.iter().enumerate().map(|(index, end)| tap(index + 1, "a", end)).collect();
-        let expected = "# capture\n#   0.5 s  panic\nok 1 - a\n# no vmcore\n#   because of x\nnot ok 2 - a\n\
-                        ok 3 - a # SKIP CONFIG_EFI not set\n# capture failed\n#   because it did not boot\n\
-                        ok 4 - a # SKIP cannot tell: capture failed; because it did not boot\n";
+        let expected = "# capture\n#   0.5 s  panic\nok 1 - a\n\
+            # no vmcore\n#   because of x\nnot ok 2 - a\n\
+            ok 3 - a # SKIP CONFIG_EFI not set\n\
+            # capture failed\n#   because it did not boot\n\
+            ok 4 - a # SKIP cannot tell: capture failed; because it did not boot\n";
         assert_eq!(lines, expected);
     }
 
     #[test]
     fn a_failure_counts_for_more_than_what_cannot_be_told_and_nothing_is_no_success() {
         let finished = |ends: &[End]| {
-            let teller = Teller { tap: false, told: Mutex::default() };
+            let mut teller = Teller::new(false);
             ends.iter().for_each(|end| teller.tell("a", end));
             teller.finish().err().map(|error| error.is::<CannotTell>())
         };

@@ -1,0 +1,272 @@
+//! The emulator and everything that guests need, part by part, in the asset manifest of the QEMU
+//! runner.
+//!
+//! * On exit: the manifest names every wanted part, or says why it is missing. Other parts are
+//!   unchanged.
+//!
+//! The manifest is also the memory of earlier runs: a part that it names is fetched again only if
+//! one of its files is gone. A manifest that a person has written serves as well.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use qemu_runner::assets::{Assets, GuestProgram, Kernel, MANIFEST, Part};
+use serde::Serialize;
+use serde_json::Value;
+use xshell::Shell;
+
+use super::{Name, Supply, browser, debian_disk, kernels, lock, program, qemu};
+use crate::repository::Repository;
+
+/// The command that looks again for missing parts.
+const LOOK_AGAIN: &str = "cargo xtask setup --refresh";
+
+/// Fetches the wanted parts that are missing, with `refresh` all of them, and writes the manifest.
+pub fn get(
+    sh: &Shell,
+    repo: &Repository,
+    refresh: bool,
+    wanted: impl Fn(Name) -> bool,
+) -> Result<Assets> {
+    let _lock = lock(sh, repo)?;
+    let manifest = repo.root.join(MANIFEST);
+    let known = std::fs::read(&manifest).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let fetch = Fetch { supply: Supply::new(sh, repo), refresh, wanted: &wanted };
+    let assets = fetch.all(known.as_ref())?;
+    sh.write_file(manifest, serde_json::to_string_pretty(&assets)?)?;
+    Ok(assets)
+}
+
+struct Fetch<'a> {
+    supply: Supply<'a>,
+    refresh: bool,
+    wanted: &'a dyn Fn(Name) -> bool,
+}
+
+impl Fetch<'_> {
+    fn all(&self, old: Option<&Assets>) -> Result<Assets> {
+        let supply = &self.supply;
+        let known = old.map(|old| Part::Present(old.qemu.clone()));
+        let qemu = self.part(Name::Qemu, "qemu", known.as_ref(), |tree| qemu::get(supply, tree));
+        let qemu = match qemu {
+            Part::Present(qemu) => qemu,
+            Part::Missing(reason) => bail!("there is no emulator: {reason}"),
+        };
+        let known = old.and_then(|old| old.busybox.clone()).map(Part::Present);
+        let busybox = self
+            .part(Name::Busybox, "busybox", known.as_ref(), |tree| program::busybox(supply, tree));
+        let mut all = BTreeMap::new();
+        for series in &kernels::SERIES {
+            let known = old.and_then(|old| old.kernels.get(series.name));
+            let label = format!("kernel-{}", series.name);
+            let get = |tree: &Path| kernels::get(supply, tree, series);
+            all.insert(series.name.to_string(), self.part(Name::Kernels, &label, known, get));
+        }
+        let program = |part, package, program, known: fn(&Assets) -> &Part<GuestProgram>| {
+            let get = |tree: &Path| program::get(supply, tree, package, program);
+            self.part(part, program, old.map(known), get)
+        };
+        let disk = old.map(|old| &old.debian_disk).filter(
+            |disk| matches!(disk, Part::Present(disk) if disk.recipe == debian_disk::recipe()),
+        );
+        Ok(Assets {
+            qemu,
+            busybox: match busybox {
+                Part::Present(busybox) => Some(busybox),
+                Part::Missing(_) => None,
+            },
+            kernels: all,
+            makedumpfile: program(Name::Makedumpfile, "makedumpfile", "makedumpfile", |old| {
+                &old.makedumpfile
+            }),
+            kexec: program(Name::Kexec, "kexec-tools", "kexec", |old| &old.kexec),
+            udev: program(Name::Udev, "udev", "udevadm", |old| &old.udev),
+            flock: program(Name::Flock, "util-linux", "flock", |old| &old.flock),
+            ovmf: self.part(Name::Ovmf, "ovmf", old.map(|old| &old.ovmf), |tree| {
+                program::ovmf(supply, tree)
+            }),
+            browser: self.part(Name::Browser, "browser", old.map(|old| &old.browser), |tree| {
+                browser::get(supply, tree)
+            }),
+            debian_disk: self
+                .part(Name::DebianDisk, "debian-disk", disk, |tree| debian_disk::get(supply, tree)),
+        })
+    }
+
+    /// A part: as known, or fetched by `get` into the directory that it is given. A failure does
+    /// not stop the others: [`demand`] decides which parts may be missing.
+    fn part<T: Serialize + Clone>(
+        &self,
+        part: Name,
+        name: &str,
+        known: Option<&Part<T>>,
+        get: impl FnOnce(&Path) -> Result<T>,
+    ) -> Part<T> {
+        let is_wanted = (self.wanted)(part) || part == Name::Qemu;
+        let complete = known.filter(|known| is_complete(known));
+        match complete {
+            Some(known) if !(is_wanted && self.refresh) => return known.clone(),
+            _ if !is_wanted => {
+                return Part::Missing(format!("{name} was left out; run `cargo xtask setup`"));
+            }
+            _ => {}
+        }
+        eprintln!("{name}: fetching it");
+        match get(&self.supply.repo.assets().join(name)) {
+            Ok(part) => Part::Present(part),
+            Err(error) => {
+                eprintln!("  missing: {error:#}");
+                Part::Missing(format!("{error:#}; `{LOOK_AGAIN}` looks again"))
+            }
+        }
+    }
+}
+
+/// Whether a part is present with all its files. Their paths are below target/assets.
+fn is_complete(part: &Part<impl Serialize>) -> bool {
+    fn exist(value: &Value) -> bool {
+        match value {
+            Value::String(text) => !text.contains("/target/assets/") || Path::new(text).exists(),
+            Value::Array(values) => values.iter().all(exist),
+            Value::Object(fields) => fields.values().all(exist),
+            _ => true,
+        }
+    }
+    let Part::Present(part) = part else { return false };
+    serde_json::to_value(part).is_ok_and(|value| exist(&value))
+}
+
+/// A part as a line of output.
+struct Row {
+    part: Name,
+    label: String,
+    /// Whether the gate fails without it. The newest kernels, whose series comes from backports,
+    /// the disk, which takes root to make, and the browser may be missing. Their tests are then
+    /// ignored, with the reason.
+    required: bool,
+    /// Its version and place, or why it is missing.
+    found: Result<String, String>,
+}
+
+/// All parts except the emulator, without which there are no assets.
+fn rows(assets: &Assets) -> Vec<Row> {
+    fn row<T>(
+        part: Name,
+        label: &str,
+        required: bool,
+        found: &Part<T>,
+        text: fn(&T) -> String,
+    ) -> Row {
+        let found = match found {
+            Part::Present(found) => Ok(text(found)),
+            Part::Missing(reason) => Err(reason.clone()),
+        };
+        Row { part, label: label.to_owned(), required, found }
+    }
+    let program = |part, label, found| {
+        row(part, label, true, found, |p: &GuestProgram| {
+            format!("{}, {} files", p.version, p.files.len())
+        })
+    };
+    let busybox = assets.busybox.as_ref().map(|file| file.display().to_string());
+    let found = busybox.ok_or_else(|| "run `cargo xtask setup`".to_owned());
+    let mut rows =
+        vec![Row { part: Name::Busybox, label: "busybox".into(), required: true, found }];
+    for series in &kernels::SERIES {
+        let none = Part::Missing("run `cargo xtask setup`".into());
+        let found = assets.kernels.get(series.name).unwrap_or(&none);
+        let label = format!("kernel {}", series.name);
+        rows.push(row(Name::Kernels, &label, series.required, found, |kernel: &Kernel| {
+            format!("{}: {}", kernel.release, kernel.vmlinuz.display())
+        }));
+    }
+    rows.extend([
+        program(Name::Makedumpfile, "makedumpfile", &assets.makedumpfile),
+        program(Name::Kexec, "kexec-tools", &assets.kexec),
+        program(Name::Udev, "udev", &assets.udev),
+        program(Name::Flock, "flock", &assets.flock),
+        row(Name::Ovmf, "ovmf", true, &assets.ovmf, |ovmf| ovmf.code.display().to_string()),
+        row(Name::Browser, "browser", false, &assets.browser, |browser| browser.version.clone()),
+        row(Name::DebianDisk, "debian disk", false, &assets.debian_disk, |disk| {
+            format!("{} packages: {}", disk.packages.len(), disk.image.display())
+        }),
+    ]);
+    rows
+}
+
+/// Fails unless every wanted part that the gate needs is present.
+pub fn demand(assets: &Assets, wanted: impl Fn(Name) -> bool) -> Result<()> {
+    let rows = rows(assets).into_iter().filter(|row| row.required && wanted(row.part));
+    let missing: Vec<String> =
+        rows.filter_map(|row| Some(format!("  {}: {}", row.label, row.found.err()?))).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.join("\n");
+    bail!("parts are missing:\n{missing}\nIs this machine online? Then run `{LOOK_AGAIN}`.")
+}
+
+pub fn print(assets: &Assets) {
+    println!("{:<13} {}: {}", "qemu", assets.qemu.version, assets.qemu.program.display());
+    for Row { label, found, .. } in rows(assets) {
+        println!("{label:<13} {}", found.unwrap_or_else(|reason| format!("missing: {reason}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qemu_runner::assets::{Ovmf, Qemu};
+
+    /// A repository whose manifest names an emulator, a busybox, and kernels that do not exist.
+    fn repository(sh: &Shell, root: &Path) -> Repository {
+        let repo = Repository { root: root.to_path_buf() };
+        let at = |name: &str| repo.assets().join(name);
+        let missing = || Part::<GuestProgram>::Missing("no".into());
+        let kernel = Kernel { vmlinuz: at("vmlinuz"), release: "6.12".into(), virtio_mem: None };
+        let qemu = Qemu {
+            program: at("qemu"),
+            library_path: vec![],
+            data_dirs: vec![],
+            version: "10".into(),
+        };
+        let assets = Assets {
+            qemu,
+            busybox: Some(at("busybox")),
+            kernels: BTreeMap::from([("6.12".into(), Part::Present(kernel))]),
+            makedumpfile: missing(),
+            kexec: missing(),
+            udev: missing(),
+            flock: missing(),
+            ovmf: Part::Present(Ovmf { code: "code".into(), vars: "vars".into() }),
+            debian_disk: Part::Missing("no".into()),
+            browser: Part::Missing("no".into()),
+        };
+        for name in ["qemu", "busybox"] {
+            sh.write_file(at(name), "").unwrap();
+        }
+        sh.write_file(root.join(MANIFEST), serde_json::to_vec(&assets).unwrap()).unwrap();
+        repo
+    }
+
+    #[test]
+    fn parts_that_are_known_stay_and_a_part_whose_file_is_gone_is_missing() {
+        let sh = Shell::new().unwrap();
+        let dir = sh.create_temp_dir().unwrap();
+        let repo = repository(&sh, dir.path());
+        let assets = get(&sh, &repo, false, |name| name == Name::Busybox).unwrap();
+        assert_eq!(assets.busybox, Some(repo.assets().join("busybox")));
+        assert!(matches!(&assets.kernels["6.12"], Part::Missing(why) if why.contains("left out")));
+        assert!(matches!(&assets.ovmf, Part::Present(_)));
+        // What is not wanted, and what the gate can do without, may be missing.
+        demand(&assets, |name| [Name::Busybox, Name::Ovmf, Name::Browser].contains(&name)).unwrap();
+        let error = demand(&assets, |_| true).unwrap_err().to_string();
+        for part in ["kernel 6.1", "kernel 6.12", "makedumpfile", "kexec-tools", "udev", "flock"] {
+            assert!(error.contains(&format!("  {part}: ")), "{part} is not in {error}");
+        }
+        for part in ["busybox", "ovmf", "kernel 7", "debian disk", "browser"] {
+            assert!(!error.contains(&format!("  {part}: ")), "{part} is in {error}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Debian's kernels for cloud machines: the newest of each series that the archive has.
+//!
+//! * On exit: a vmlinuz, its driver for virtio-mem if its package has one, and its release as
+//!   `uname -r` prints it. No point release is named here, because it leaves the archive when the
+//!   next one arrives.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use qemu_runner::assets::Kernel;
+
+use super::Supply;
+use super::apt::{Package, Release};
+
+/// A kernel series, and the release that has it.
+pub struct Series {
+    /// As in the manifest and on the command line.
+    pub name: &'static str,
+    /// Whether the gate needs it. Backports may have moved on to another series.
+    pub required: bool,
+    release: Release,
+    backported: bool,
+}
+
+/// 6.1 is before crash hotplug, 6.12 has it, 7 is the newest that Debian builds for its stable
+/// release.
+pub const SERIES: [Series; 3] = [
+    Series { name: "6.1", required: true, release: Release::Old, backported: false },
+    Series { name: "6.12", required: true, release: Release::Guests, backported: false },
+    Series { name: "7", required: false, release: Release::Guests, backported: true },
+];
+
+/// Depends on the newest kernel of a suite: a small one, without drivers for real hardware.
+const NEWEST: &str = "linux-image-cloud-amd64";
+/// Since 6.19, linux-image-* is empty and linux-binary-* has the vmlinuz.
+const PREFIXES: [&str; 2] = ["linux-binary-", "linux-image-"];
+
+/// Fetches the newest kernel of a series.
+pub fn get(supply: &Supply<'_>, tree: &Path, series: &Series) -> Result<Kernel> {
+    let root = supply.root(series.release)?;
+    let suite = root.backports.as_deref().filter(|_| series.backported);
+    let packages = root.closure(&[NEWEST], suite)?;
+    let (package, release) = carrier(&packages, series.name)
+        .with_context(|| format!("{NEWEST} is not of series {} any more", series.name))?;
+    root.unpack(std::slice::from_ref(package), tree)?;
+    let places = [format!("boot/vmlinuz-{release}"), format!("usr/lib/modules/{release}/vmlinuz")];
+    let vmlinuz = places.iter().map(|place| tree.join(place)).find(|file| file.is_file());
+    let vmlinuz = vmlinuz
+        .with_context(|| format!("{} contains no {}", package.spec(), places.join(" and no ")))?;
+    let drivers = ["usr/lib", "lib"].into_iter().flat_map(|lib| {
+        ["ko.xz", "ko"].map(|ending| {
+            let virtio = tree.join(lib).join("modules").join(release).join("kernel/drivers/virtio");
+            virtio.join(format!("virtio_mem.{ending}"))
+        })
+    });
+    let virtio_mem = drivers.into_iter().find(|file| file.is_file());
+    Ok(Kernel { vmlinuz, release: release.to_owned(), virtio_mem })
+}
+
+/// The package with a series' vmlinuz, and the release in its name.
+fn carrier<'a>(packages: &'a [Package], series: &str) -> Option<(&'a Package, &'a str)> {
+    PREFIXES.iter().find_map(|prefix| {
+        packages.iter().find_map(|package| {
+            let release = package.name.strip_prefix(prefix)?;
+            release.strip_prefix(series)?.starts_with('.').then_some((package, release))
+        })
+    })
+}
