@@ -7,13 +7,18 @@
 //! ```text
 //! booted.rs       (1) the crash kernel, booted once per kind of machine, awaits its orders
 //! description.rs  (1) what the machine is, as the crash kernel tells it and as the loader reads it
-//! case.rs         (2) a row: what is asked, what is damaged, what must come of it; cases/*.rs the rows
-//! memory.rs       (3) the image that the loader built, damaged; the difference becomes stray writes
+//! case.rs         (2) a row: what is asked, what is damaged, what must come of it
+//! cases/          (2) the rows
+//! memory.rs       (3) the image that the loader built, damaged; stray writes make the difference
 //! ramdisk.rs      (4) orders for the crash kernel
 //! run.rs          (5) the machine
 //! debugger.rs     (5) the same machine under gdb
-//! judge.rs        (6) how it ended; words.rs, what was said, course.rs, in which order, and oracle.rs, what must be said of this
-//!                     damage; trace.rs, what was executed; endless.rs, whether a CPU hangs forever
+//! judge.rs        (6) how it ended
+//! words.rs        (6) what was said
+//! course.rs       (6) in which order
+//! oracle.rs       (6) what must be said of this damage
+//! trace.rs        (6) what was executed
+//! endless.rs      (6) whether a CPU hangs forever
 //! ```
 
 mod booted;

@@ -10,10 +10,10 @@
 //! ```text
 //! error.rs       why a run failed
 //! host.rs        files and programs of the host
-//! assets/        what setup has brought: programs, firmware, kernels; or a kernel that a developer brings
+//! assets/        what setup has brought: programs, firmware, kernels; a developer's own kernel
 //! machine/       one QEMU: command line, console, agent, monitor, memory, checkpoint
 //! context.rs     assets, build results, and how the caller wants scenarios run
-//! evidence/      what is read out of a machine: iomem, ELF cores, console, report, armed image; the outcome of it all
+//! evidence/      what is read out of a machine: iomem, ELF cores, console, report, armed image
 //! guest/         the two user spaces, as archives
 //! peers/         the purgatories of kexec-tools and Linux, taken out of what carries them
 //! stage/         one run: boot, arm, plug, damage, panic, capture

@@ -39,7 +39,9 @@ pub struct Scenario {
 ///
 /// A row may end with `by name only: "reason"`.
 macro_rules! table {
-    ($($name:literal, [$($need:expr),*], $story:expr, $summary:expr $(, by name only: $why:expr)?;)*) => {
+    ($(
+        $name:literal, [$($need:expr),*], $story:expr, $summary:expr $(, by name only: $why:expr)?;
+    )*) => {
         pub(in crate::scenarios) fn all() -> Vec<$crate::scenario::Scenario> {
             vec![$($crate::scenario::Scenario {
                 name: $name,

@@ -2,36 +2,35 @@
 //! kernel, or continues from where another like it had come up.
 
 pub(crate) mod need; // what a scenario cannot do without
+mod user_spaces; // what is in both kernels' initrds
+mod load; // how it is armed, as a command line
 pub mod first; // the kernel that will crash
 mod crash; // how it crashes
 pub mod capture; // after the panic
+mod vmcore; // what the dump holds
 pub mod installed; // a Debian with its services, on a disk
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use loader::request::InputFile;
-
-use crate::assets::kernel::payload;
-use crate::context::{self, Context};
+use crate::context::Context;
 use crate::error::{Error, check_eq};
 use crate::evidence::outcome::{Evidence, Outcome, Phase};
-use crate::guest::initramfs::{Initramfs, Role};
-use crate::guest::uki;
+use crate::guest::initramfs::Role;
 use crate::host;
 use crate::machine::checkpoint::{Checkpoint, Way};
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::{RAM, Vm};
 use crate::machine::{Boot, Machine};
-use crate::peers::{self, embedded};
 use need::{Asked, Need, OF_EVERY_KERNEL};
 
 pub use crate::guest::setup::{GuestFile, Packaging, Setup, guest};
 pub use crate::machine::BOOT_CPUS;
 pub use capture::{Capture, Crashed, JUMP_TO_ITSELF, OOPS, PANIC};
-pub use first::{Armed, CAPTURE_APPEND, First, Loaded, RESET_DELAY_S, Victim, json, number};
-pub use first::{kexec_command, load_command, load_file_command, load_foreign_command};
+pub use first::{Armed, First, Victim};
+pub use load::{CAPTURE_APPEND, Loaded, RESET_DELAY_S, json, number};
+pub use load::{kexec_command, load_command, load_file_command, load_foreign_command};
 
 /// A file of the capture kernel's user space that no program reads, so that it can be damaged and
 /// the kernel still boots.
@@ -211,85 +210,6 @@ impl<'c> Stage<'c> {
             }
         }
         Ok(self.outcome)
-    }
-
-    fn first_user_space(&self, setup: &Setup) -> Result<Vec<u8>, Error> {
-        let context = self.context;
-        let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
-        let mut first = Initramfs::new(Role::First, context.busybox()?)?;
-        first.host_file(guest::LOADER, 0o755, &context.built(context::LOADER)?)?;
-        first.host_file(guest::SENTINEL, 0o755, &context.built(context::SENTINEL)?)?;
-        let initrd = self.capture_user_space(setup)?;
-        let bytes = host::read(&kernel.vmlinuz)?;
-        match setup.packaging {
-            Packaging::BzImage => first.file(guest::KERNEL, 0o644, &bytes),
-            Packaging::Unified => {
-                // Like images that were made to be the running kernel.
-                let line = format!("{UNIFIED_RESERVATION} {CAPTURE_APPEND}");
-                let sections = [
-                    (".linux", bytes.as_slice()),
-                    (".initrd", &initrd),
-                    (".cmdline", line.as_bytes()),
-                ];
-                first.file(guest::UKI, 0o644, &uki::build(&sections));
-            }
-            Packaging::Vmlinux => {
-                let bzimage = InputFile { path: kernel.vmlinuz.clone(), bytes };
-                let unpacked = payload::vmlinux(&bzimage)
-                    .map_err(|error| Error::Missing(format!("no vmlinux: {error}")))?;
-                first.file(guest::VMLINUX, 0o644, &unpacked);
-            }
-        }
-        if setup.packaging != Packaging::Unified {
-            first.file(guest::INITRD, 0o644, &initrd);
-        }
-        if setup.peer_with_ours {
-            self.kexec_with_ours(&mut first)?;
-        } else if setup.peer {
-            first.program(context.kexec()?)?;
-        }
-        if setup.storm {
-            first.program(context.udev()?)?;
-            first.program(context.flock()?)?;
-            first.host_file(guest::POLLER, 0o755, &context.built(context::POLLER)?)?;
-            first.host_file(guest::TRIGGER, 0o755, &context.built(context::TRIGGER)?)?;
-        }
-        if setup.virtio_mem != 0 {
-            for (order, file) in context.virtio_mem()?.iter().enumerate() {
-                first.module(&format!("{}/{order:02}.ko", guest::DRIVERS), file)?;
-            }
-        }
-        setup.files.iter().for_each(|file| first.file(file.path, file.mode, file.text.as_bytes()));
-        if let Some(name) = setup.purgatory {
-            first.file(guest::PURGATORY, 0o644, &peers::source(name)?.object(context)?);
-        }
-        Ok(first.finish())
-    }
-
-    /// kexec-tools with our purgatory where its own was.
-    fn kexec_with_ours(&self, first: &mut Initramfs) -> Result<(), Error> {
-        let kexec = self.context.kexec()?;
-        let ours = host::read(&self.context.built(context::KEXEC_TOOLS_DROP_IN)?)?;
-        for (path, host) in &kexec.files {
-            let mut bytes = host::read(host)?;
-            if *path == kexec.program {
-                embedded::replace(&mut bytes, &ours)
-                    .map_err(|defect| peers::error("kexec-tools", defect))?;
-            }
-            first.file(path, 0o755, &bytes);
-        }
-        Ok(())
-    }
-
-    fn capture_user_space(&self, setup: &Setup) -> Result<Vec<u8>, Error> {
-        let mut capture = Initramfs::new(Role::Capture, self.context.busybox()?)?;
-        let mut ballast = BALLAST_MARK.to_vec();
-        ballast.resize(setup.ballast_mib << 20, 0);
-        capture.file(BALLAST, 0o644, &ballast);
-        if setup.makedumpfile {
-            capture.program(self.context.makedumpfile()?)?;
-        }
-        Ok(capture.finish())
     }
 }
 

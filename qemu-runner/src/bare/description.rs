@@ -169,7 +169,8 @@ impl Facts {
         let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
         bytes.resize(16, 0);
         bytes.extend([4, 0, 62, 0, 1, 0, 0, 0]); // ET_CORE, EM_X86_64, EV_CURRENT
-        bytes.extend([0_u64, 64, 0].map(u64::to_le_bytes).as_flattened()); // e_entry, e_phoff, e_shoff
+        // e_entry, e_phoff, e_shoff
+        bytes.extend([0_u64, 64, 0].map(u64::to_le_bytes).as_flattened());
         bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, loads.len() as u8 + 1, 0, 0, 0, 0, 0, 0, 0]);
         let notes_at = bytes.len() as u64 + 56 * (loads.len() as u64 + 1);
         bytes.extend([4, 0, 0, 0, 4, 0, 0, 0]); // PT_NOTE

@@ -8,7 +8,7 @@ use std::io::Write;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::error::{Error, check};
+use crate::error::{Error, check_eq};
 use crate::machine::vm::{Arrival, Line, Vm};
 
 /// Which kernel a user space is for. The agent greets with this word.
@@ -80,10 +80,7 @@ impl Vm {
     /// Runs a shell command in the guest that must end with this status, and returns its output.
     pub fn run_to(&mut self, expected: i32, command: &str) -> Result<String, Error> {
         let Output { status, text } = self.run(command)?;
-        check!(
-            status == expected,
-            "in the guest, `{command}`: expected status {expected}, found {status}: {text}"
-        )?;
+        check_eq!(status, expected, "status of `{command}` in the guest, which said {text}")?;
         Ok(text)
     }
 

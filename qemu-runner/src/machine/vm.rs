@@ -67,8 +67,8 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Starts `machine`, with its logs in `directory`. From a checkpoint, it is the machine that was
-    /// kept, and hangs until its monitor lets it continue.
+    /// Starts `machine`, with its logs in `directory`. From a checkpoint, it is the machine that
+    /// was kept, and hangs until its monitor lets it continue.
     pub fn start(
         qemu: &Qemu,
         machine: &Machine,
@@ -253,5 +253,17 @@ impl Vm {
     /// Whether the CPU reset itself because an exception could not be delivered.
     pub fn triple_faulted(&self) -> Result<bool, Error> {
         Ok(self.qemu_log()?.contains(TRIPLE_FAULT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reset_must_be_waited_for_as_announced() {
+        let wait = |ms| expect_wait(Duration::from_secs(1), Duration::from_millis(ms));
+        assert!(wait(1000).is_ok() && wait(600).is_ok() && wait(400).is_err());
+        assert!(wait(30_000).is_ok() && wait(32_000).is_err());
     }
 }

@@ -62,7 +62,12 @@ pub fn chapter(evidence: &Evidence) -> Markup {
                 "Left out of a dump: the first MiB and the crash region."
             }
             table.memory {
-                thead { tr { th scope="col" { "from" } @for map in &maps { th scope="col" { (map.name) } } } }
+                thead {
+                    tr {
+                        th scope="col" { "from" }
+                        @for map in &maps { th scope="col" { (map.name) } }
+                    }
+                }
                 tbody {
                     @for (index, range) in ranges.iter().enumerate() {
                         tr {
@@ -101,8 +106,8 @@ pub fn vmcore(evidence: &Evidence) -> Markup {
                 }
             } @else {
                 p.verdict.bad {
-                    "/proc/vmcore holds " (bytes(&found)) " of memory. Linux had " (bytes(&expected))
-                    " to be dumped."
+                    "/proc/vmcore holds " (bytes(&found)) " of memory. "
+                    "Linux had " (bytes(&expected)) " to be dumped."
                 }
             }
         }

@@ -102,10 +102,7 @@ impl Peer {
                 table.map(|(section, start)| (section, start + (index * size_of::<u64>()) as u64));
             let label = at(register);
             let found = label.is_some() && label == expected;
-            check!(
-                found,
-                "label {register}: expected word {index} of {ENTRY_REGS}, found {label:?}"
-            )?;
+            check!(found, "label {register}: not word {index} of {ENTRY_REGS}, but {label:?}")?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The end of the first kernel: a panic, or an oops that becomes a panic.
 
-use super::first::{First, Victim, number};
+use super::first::{First, Victim};
+use super::load::number;
 use crate::error::Error;
 use crate::stage::capture::{Crashed, OOPS, PANIC};
 

@@ -52,10 +52,7 @@ fn last_load(ram: &Ram, start: u64) -> Result<u64, Error> {
     let before = u64::from(u16::from_le_bytes([count[0], count[1]])).saturating_sub(1);
     let last = start + size_of::<Header>() as u64 + before * size_of::<ProgramHeader>() as u64;
     let kind = ram.read(last + offset_of!(ProgramHeader, p_type) as u64, size_of::<u32>())?;
-    check!(
-        kind == PT_LOAD.0.to_le_bytes(),
-        "type of the last program header: expected PT_LOAD, found {kind:x?}"
-    )?;
+    check_eq!(kind, PT_LOAD.0.to_le_bytes(), "type of the last program header")?;
     Ok(last)
 }
 
@@ -64,10 +61,7 @@ fn rewritten(stage: &mut Stage<'_>) -> Result<(), Error> {
     let image = first.arm("")?.image;
     let before = first.elfcorehdr(&image)?;
     first.grow()?;
-    check!(
-        first.elfcorehdr(&image)? != before,
-        "elfcorehdr after hotplug: expected another one, found the same"
-    )?;
+    check!(first.elfcorehdr(&image)? != before, "the kernel has not rewritten the elfcorehdr")?;
     let mut capture = first.panic(None)?.capture()?;
     expect_restored(&capture, false)?;
     capture.expect_dump().map(drop)

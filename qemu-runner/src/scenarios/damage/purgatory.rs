@@ -52,10 +52,7 @@ fn text(stage: &mut Stage<'_>) -> Result<(), Error> {
     let reset = crashed.reset()?;
     let verdict = crashed.verdict();
     check!(verdict != Some(Verdict::Ok), "verdict: expected none, or any other, found ok")?;
-    check!(
-        verdict.is_some() || reset.triple_fault,
-        "how it ended: expected a verdict or a triple fault, found neither"
-    )
+    check!(verdict.is_some() || reset.triple_fault, "it ended without verdict or triple fault")
 }
 
 /// Flips a bit of what the seal covers, in an image that was armed with these options: the end is

@@ -264,10 +264,8 @@ fn refuse(first: First<'_, '_>, purgatory: &Range<u64>, words: &'static str) -> 
     crashed.await_said("our purgatory's last words", says(LAST_WORDS))?;
     for _ in 0..LOOKS {
         let at = crashed.vm.monitor.instruction_pointer()?;
-        check!(
-            purgatory.contains(&at),
-            "where the CPU is: expected {purgatory:x?}, found {at:#x}"
-        )?;
+        let inside = purgatory.contains(&at);
+        check!(inside, "where the CPU is: expected {purgatory:x?}, found {at:#x}")?;
     }
     crashed.stage.outcome.now("the CPU hangs in our purgatory");
     Ok(())

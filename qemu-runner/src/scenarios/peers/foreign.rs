@@ -79,10 +79,7 @@ fn capture(stage: &mut Stage<'_>, peer: &Peer) -> Result<(), Error> {
     }
     crashed.await_capture_kernel()?;
     let line = crashed.vm.run_ok("cat /proc/cmdline")?;
-    check!(
-        !line.contains("purgatory.report"),
-        "the capture kernel's command line: expected no report, found {line}"
-    )?;
+    check!(!line.contains("purgatory.report"), "command line: expected no report, found {line}")?;
     crashed.check_vmcore().map(drop)
 }
 

@@ -83,10 +83,7 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.place_sentinel(1)?;
     let mut capture = first.panic(None)?.capture()?;
     let line = capture.run_ok("cat /proc/cmdline")?;
-    check!(
-        line.starts_with(&command_line),
-        "the capture kernel's command line: expected {command_line}, found {line}"
-    )?;
+    check!(line.starts_with(&command_line), "command line: expected {command_line}, found {line}")?;
     capture.expect_dump().map(drop)
 }
 
@@ -182,10 +179,7 @@ fn unified_kernel_image(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.place_sentinel(1)?;
     let mut capture = first.panic(None)?.capture()?;
     let line = capture.run_ok("cat /proc/cmdline")?;
-    check!(
-        line.starts_with(CAPTURE_APPEND),
-        "the capture kernel's command line: expected {CAPTURE_APPEND}, found {line}"
-    )?;
+    check!(line.starts_with(CAPTURE_APPEND), "command line: expected ours, found {line}")?;
     capture.expect_dump().map(drop)
 }
 
@@ -204,10 +198,8 @@ fn vmlinux(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut capture = first.panic(None)?.capture()?;
     capture.expect_dump()?;
     let text = Iomem::parse(&capture.run_ok("cat /proc/iomem")?)?.kernel_text;
-    check!(
-        region.contains(&text),
-        "where the capture kernel runs: expected {region:x?}, found {text:#x}"
-    )
+    let inside = region.contains(&text);
+    check!(inside, "where the capture kernel runs: expected {region:x?}, found {text:#x}")
 }
 
 fn install(first: &mut First<'_, '_>) -> Result<(), Error> {

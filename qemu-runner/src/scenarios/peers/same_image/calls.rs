@@ -125,7 +125,8 @@ pub const CALLS: &[Call] = calls! {
     "--elf32-core-headers" "-p -c --elf32-core-headers --command-line='{line}' {kernel}" Same
         "64-bit in both";
     "--elf64-core-headers" "-p -c --elf64-core-headers --command-line='{line}' {kernel}" Same;
-    "--pass-memmap-cmdline" "-p -c --pass-memmap-cmdline --command-line='{line}' {kernel}" MapInWords
+    "--pass-memmap-cmdline"
+        "-p -c --pass-memmap-cmdline --command-line='{line}' {kernel}" MapInWords
         "kexec-tools hands on the whole machine's memory map, and says in `memmap=` words which \
          of it to use";
     "--reuse-video-type" "-p -c --reuse-video-type --command-line='{line}' {kernel}" Same;
