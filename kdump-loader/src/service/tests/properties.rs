@@ -28,9 +28,15 @@ enum Before {
 fn before() -> impl Strategy<Value = Before> {
     prop_oneof![
         6 => Just(Before::Nothing),
-        3 => (prop::collection::vec(any::<u8>(), 0..8), any::<bool>()).prop_map(|(bytes, mode)| Before::File(bytes, mode)),
+        3 => (prop::collection::vec(any::<u8>(), 0..8), any::<bool>())
+            .prop_map(|(bytes, mode)| Before::File(bytes, mode)),
         2 => Just(Before::Same),
-        2 => prop::sample::select(vec!["/dev/null", "nowhere", "/usr/lib/systemd/system/kdump-loader.service"]).prop_map(Before::Link),
+        2 => prop::sample::select(vec![
+            "/dev/null",
+            "nowhere",
+            "/usr/lib/systemd/system/kdump-loader.service",
+        ])
+        .prop_map(Before::Link),
         1 => Just(Before::Directory),
     ]
 }

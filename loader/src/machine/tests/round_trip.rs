@@ -88,7 +88,11 @@ proptest! {
     #[test]
     fn iomem_of_any_tree_is_read_back_range_by_range(
         tree in trees(),
-        base in prop_oneof![Just(0), Just((1 << 52) - UNITS as u64 * UNIT), (0..1u64 << 40).prop_map(|page| page * 4096)],
+        base in prop_oneof![
+            Just(0),
+            Just((1 << 52) - UNITS as u64 * UNIT),
+            (0..1u64 << 40).prop_map(|page| page * 4096),
+        ],
     ) {
         let (mut text, mut units) = (String::new(), [[false; UNITS]; NAMES.len()]);
         write(&tree, base, (0, UNITS), 0, &mut text, &mut units);

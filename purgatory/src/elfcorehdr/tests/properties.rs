@@ -197,7 +197,9 @@ proptest! {
     #[test]
     fn field_that_changes_alone_is_noticed_and_the_copy_is_a_cure(
         machine in machines(),
-        (in_ehdr, program, field) in (prop::bool::weighted(0.3), any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+        in_ehdr in prop::bool::weighted(0.3),
+        program in any::<prop::sample::Index>(),
+        field in any::<prop::sample::Index>(),
         difference in prop_oneof![(0..64u32).prop_map(|bit| 1 << bit), 1u64..],
     ) {
         let good = machine.header(0);
