@@ -11,8 +11,9 @@ const PROGRAMS: [(&str, &str); 3] = [
 ];
 /// Bytes of stack for a program's story.
 const STACK_SIZE: usize = 19 << 8;
-/// Bytes of stack for an exception, which never returns.
-const TRAP_STACK_SIZE: usize = 3 << 8;
+/// Bytes of stack for an exception. The other stack's guard follows it, in the last bytes of a
+/// page: the deepest frame must not be in the guard's page.
+const TRAP_STACK_SIZE: usize = 11 << 6;
 
 fn main() {
     // On the host only tests are linked.

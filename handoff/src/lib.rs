@@ -28,8 +28,9 @@
 //! 3. fills the block, and stores in `seal` the SHA-256 of (block before `seal` ‖ block after
 //!    `seal` ‖ leaf table).
 //!
-//! The purgatory checks the block's shape, then the seal, then every leaf and every zero tail, then
-//! the structure of the elfcorehdr. Then it fills in the report field of the command line and
+//! The purgatory checks the block's shape, then the seal. From then on it records each stage in the
+//! [black box](black_box). It copies the kernel log, then checks every leaf and every zero tail,
+//! then the structure of the elfcorehdr. Then it fills in the report field of the command line and
 //! jumps.
 //!
 //! # What is in no region

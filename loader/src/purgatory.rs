@@ -30,7 +30,7 @@ pub use parse::parse;
 /// Alignment of what follows the program in its segment: one cache line.
 pub(crate) const TRAILER_ALIGN: u64 = 64;
 
-/// Most bytes of memory that a purgatory can have; ours has about 40 KiB. It limits what a damaged
+/// Most bytes of memory that a purgatory can have; ours has about 48 KiB. It limits what a damaged
 /// size can claim.
 const MAX_LEN: u64 = 1 << 20;
 

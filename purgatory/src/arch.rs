@@ -10,7 +10,8 @@ mod x86_64;
 #[cfg(target_arch = "x86_64")]
 pub use x86_64::{
     Bank, DEBUG, MACHINE_CHECK, Registers, TrapFrame, UartPorts, banks, copy, engine, enter,
-    guard_stack, halt, leave, nmis, probed_engine, reset, resume_probe, tsc, wait,
+    guard_stack, halt, inb, leave, nmis, outb, probed_engine, reset, resume_copy, resume_probe,
+    try_copy, tsc, wait,
 };
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -15,6 +15,7 @@ pub mod console;
 pub mod span;
 pub mod received;
 pub mod engine;
+pub mod black_box;
 pub mod reading;
 pub mod verify;
 pub mod elfcorehdr;

@@ -18,11 +18,14 @@ use handoff::block::{
 use handoff::region::leaves_in;
 use handoff::report::FIELD_LEN;
 use handoff::{
-    BlackBox, Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, Region,
+    Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, Region,
     RegionKind, Verdict,
 };
 
+pub mod black_box; // where the purgatory leaves its records
+
 pub use crate::span::Span;
+use black_box::{Around, BlackBox};
 
 /// Where the purgatory is in memory, from the linker script's symbols.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +91,8 @@ pub struct Handoff {
     pub entry_rsi: u64,
     /// Ticks of the time-stamp counter per millisecond.
     pub tsc_khz: u32,
+    /// Where the purgatory leaves its records.
+    pub black_box: BlackBox,
 }
 
 impl Handoff {
@@ -135,7 +140,6 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
     ensure(version.get() == VERSION, Verdict::BlockVersion)?;
     ensure(size.get() as usize == size_of::<Block>(), Verdict::BlockSize)?;
     ensure(reserved0.get() == 0, Verdict::BlockReserved)?;
-    ensure(*black_box == BlackBox::default(), Verdict::BlockBlackBox)?;
     let permissions = Permissions::from_wire(permissions.get()).ok_or(Verdict::BlockReserved)?;
 
     let purgatory = Span::parse(purgatory).ok_or(Verdict::BlockBinding)?;
@@ -205,6 +209,11 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
     let entry_rip = within(RegionKind::Kernel, Span::new(entry.rip.get(), 1))?.start();
     let entry_rsi = within(RegionKind::BootParams, Span::new(entry.rsi.get(), PAGE_SIZE))?.start();
 
+    let phys_limit = phys_limit.get();
+    let around = Around { crash_region, purgatory, elfcorehdr, regions: &regions, phys_limit };
+    let black_box =
+        black_box::receive(black_box, permissions, &around).ok_or(Verdict::BlockBlackBox)?;
+
     Ok(Handoff {
         regions,
         leaf_table,
@@ -213,13 +222,14 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
         permissions,
         on_corrupt,
         crash_region,
-        phys_limit: phys_limit.get(),
+        phys_limit,
         elfcorehdr,
         elfcorehdr_copy: copy,
         report,
         entry_rip,
         entry_rsi,
         tsc_khz: tsc_khz.get(),
+        black_box,
     })
 }
 

@@ -28,7 +28,7 @@ use reproducible::What;
 /// Check target/dist/purgatory.elf and the drop-ins, and print their sizes
 ///
 /// Memory: no relocation and no undefined symbol; two segments, of which the first does not start
-/// like an ELF file; room for exactly one handoff block; no initialized data; at most 40 KiB.
+/// like an ELF file; room for exactly one handoff block; no initialized data; at most 52 KiB.
 /// Instructions: only integer instructions where SSE may be off; CPUID, port I/O, HLT and MSR
 /// access only in functions that check the block's permissions; no call chain deeper than its
 /// stack. Drop-ins: also an object that the host's loaders accept, with the symbols that they

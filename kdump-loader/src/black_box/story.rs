@@ -207,9 +207,22 @@ pub fn tell_nothing(outcome: Option<&Outcome>) -> String {
     };
     let armed = utc::for_people(outcome.arming.armed_at);
     let because = match &outcome.nothing {
-        None | Some(Nothing::Disarmed) => {
+        None if outcome.found.is_some() => {
+            return "the panic that was found is no longer kept
+"
+            .into();
+        }
+        None => {
+            return "a panic was found, but could not be saved; the journal of that load has its \
+                    story
+"
+            .into();
+        }
+        Some(Nothing::Disarmed) => {
             return format!(
-                "no panic is recorded; the image of {armed} was unloaded before the last reset\n"
+                "no panic is recorded; the image of {armed} was unloaded, or replaced by one \
+                 without a black box, before the last reset
+"
             );
         }
         Some(Nothing::OtherMachine) => {

@@ -166,7 +166,7 @@ impl Bound<'_> {
         Ok(&self.image[self.program.bytes_of(name)?])
     }
 
-    /// Writes a symbol, which must have exactly this many bytes ([`Relocatable::takes`]).
+    /// Writes a symbol, which must have exactly this many bytes (`Relocatable::takes`).
     pub fn set(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         self.program.takes(name, bytes.len() as u64)?;
         self.image[self.program.bytes_of(name)?].copy_from_slice(bytes);

@@ -1,5 +1,6 @@
 //! A block that is accepted, and each of its fields broken once.
 
+mod black_box;
 mod properties;
 
 use super::*;
@@ -9,7 +10,8 @@ use zerocopy::little_endian::{U32, U64};
 /// A crash region of 256 MiB, above 4 GiB as `crashkernel=…,high` makes them.
 const CRASH: u64 = 0x1_7000_0000;
 const PURGATORY: u64 = CRASH + 0x0800_0000;
-const ITSELF: Itself = Itself { start: PURGATORY, written_offset: 0x8000, image_len: 0xc000 };
+pub(crate) const ITSELF: Itself =
+    Itself { start: PURGATORY, written_offset: 0x8000, image_len: 0xc000 };
 const LEAF: u32 = 0x4_0000;
 
 /// A block as the loader makes it: six regions in sequence, then the table and the copy after the
@@ -42,6 +44,7 @@ pub(crate) fn good_block() -> Block {
     block.report = PhysSpan::new(CRASH + 0x0600_2000 + 0x40, FIELD_LEN as u64);
     block.entry =
         EntryRegs { rip: U64::new(CRASH + 0x0100_0200), rsi: U64::new(CRASH + 0x0600_0000) };
+    block.black_box = black_box::good_black_box();
     block
 }
 
@@ -61,11 +64,14 @@ fn every_field_out_of_range_has_its_verdict() {
     use Verdict::*;
     let damages: &[Damage] = &[
         ("magic", BlockMagic, |b| b.magic[3] ^= 1),
-        ("version 2", BlockVersion, |b| b.version = U32::new(2)),
+        ("version 3", BlockVersion, |b| b.version = U32::new(3)),
         ("a larger size", BlockSize, |b| b.size = U32::new(b.size.get() + 8)),
         ("reserved word", BlockReserved, |b| b.reserved0 = U32::new(1)),
-        ("black box", BlockBlackBox, |b| b.black_box.reserved = 1.into()),
         ("unknown permission", BlockReserved, |b| b.permissions = U32::new(0x3f)),
+        ("signals that port I/O is not allowed for", BlockBlackBox, |b| {
+            b.permissions = U32::new(0);
+            b.console = Default::default();
+        }),
         ("bound elsewhere", BlockBinding, |b| b.purgatory.start = U64::new(PURGATORY + 4096)),
         ("segment shorter than the image", BlockBinding, |b| b.purgatory.len = U64::new(0xbfff)),
         ("segment that wraps", BlockBinding, |b| b.purgatory.len = U64::new(u64::MAX)),

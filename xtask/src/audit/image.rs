@@ -15,9 +15,9 @@ use super::stack::Room;
 
 /// The purgatory's limit in memory, without the leaf table. It is a user's fixed cost of crash
 /// memory.
-pub const MAX_LOADED: u64 = 40 << 10;
+pub const MAX_LOADED: u64 = 52 << 10;
 /// The limit of the file that ships.
-pub const MAX_FILE: u64 = 32 << 10;
+pub const MAX_FILE: u64 = 40 << 10;
 
 /// ELF's magic. The kernel treats the last segment that starts with it as the elfcorehdr
 /// (crash_handle_hotplug_event, kernel/crash_core.c).

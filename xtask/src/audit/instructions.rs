@@ -47,7 +47,10 @@ const GUARDED: [Guarded; 6] = [
     Guarded {
         what: "MSR access",
         is: |instruction| matches!(instruction.mnemonic(), Mnemonic::Rdmsr | Mnemonic::Wrmsr),
-        functions: &["purgatory::arch::x86_64::banks::rdmsr"],
+        functions: &[
+            "purgatory::arch::x86_64::banks::rdmsr",
+            "purgatory::arch::x86_64::banks::end_machine_check",
+        ],
     },
     // It needs no permission, because it faults only if a hypervisor wants that. The fault must end
     // as a verdict, so entry.S must not execute it.

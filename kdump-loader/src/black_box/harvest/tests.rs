@@ -414,7 +414,9 @@ fn state_that_can_be_written_nowhere_stops_no_load() {
         fs::write(panics, "").unwrap();
     }
     assert_eq!(machine.harvest(), None);
-    assert_eq!(Outcome::read(machine.path()).unwrap().found, None);
+    let outcome = Outcome::read(machine.path()).unwrap();
+    assert_eq!((&outcome.found, &outcome.nothing), (&None, &None));
+    assert!(story::tell_nothing(Some(&outcome)).contains("found, but could not be saved"));
 }
 
 #[test]

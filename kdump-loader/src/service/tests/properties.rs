@@ -79,7 +79,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn uninstalling_restores_any_tree(befores in prop::collection::vec(before(), PLACES), debian: bool, mask: bool) {
+    fn uninstalling_restores_any_tree(
+        befores in prop::collection::vec(before(), PLACES),
+        debian: bool,
+        mask: bool,
+    ) {
         let root = machine(&befores, debian);
         let before = root.contents();
         if root.install(mask).is_err() {
@@ -97,7 +101,10 @@ proptest! {
     /// rolled back or finished.
     #[test]
     fn killed_run_can_be_rolled_back_and_finished(
-        befores in prop::collection::vec(before(), PLACES), debian: bool, undone in prop::collection::vec(0..3, 32), finish: bool,
+        befores in prop::collection::vec(before(), PLACES),
+        debian: bool,
+        undone in prop::collection::vec(0..3, 32),
+        finish: bool,
     ) {
         let root = machine(&befores, debian);
         let before = root.contents();
@@ -107,7 +114,9 @@ proptest! {
         let whole = root.contents();
         let tree = Tree::new(root.path()).unwrap();
         let entries = ledger::Ledger::read(&tree).unwrap().unwrap().entries;
-        for (entry, undone) in entries.iter().filter(|entry| entry.made != ledger::Made::Directory).zip(undone) {
+        for (entry, undone) in
+            entries.iter().filter(|entry| entry.made != ledger::Made::Directory).zip(undone)
+        {
             match (undone, entry.kept) {
                 (0, _) => {}
                 // Killed before the old file was kept.

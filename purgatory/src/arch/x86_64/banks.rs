@@ -1,6 +1,6 @@
 //! `[8]` What the CPU recorded about a machine check: the banks of its machine-check architecture
-//! (SDM vol. 3B, "Machine-check architecture"). Nothing is cleared, so that firmware and the next
-//! kernel can log it.
+//! (SDM vol. 3B, "Machine-check architecture"). The banks are not cleared, so that firmware
+//! and the next kernel can log them.
 
 use core::arch::asm;
 
@@ -8,6 +8,10 @@ use handoff::Permissions;
 
 /// IA32_MCG_CAP, whose lowest byte is the number of banks.
 const MCG_CAP: u32 = 0x179;
+/// IA32_MCG_STATUS.
+const MCG_STATUS: u32 = 0x17a;
+/// IA32_MCG_STATUS: the interrupted program can be restarted.
+const RESTART_IP_VALID: u64 = 1 << 0;
 /// IA32_MC0_STATUS. Those of the other banks follow, [`STRIDE`] apart.
 const MC0_STATUS: u32 = 0x401;
 /// From IA32_MCi_STATUS to IA32_MCi_ADDR.
@@ -18,6 +22,10 @@ const STRIDE: u32 = 4;
 const MAX_BANKS: u32 = 32;
 /// IA32_MCi_STATUS: the bank has recorded an error.
 const VALID: u64 = 1 << 63;
+/// IA32_MCi_STATUS: the error was not corrected.
+const UNCORRECTED: u64 = 1 << 61;
+/// IA32_MCi_STATUS: the error may have corrupted the CPU's state.
+const CONTEXT_CORRUPT: u64 = 1 << 57;
 /// IA32_MCi_STATUS: IA32_MCi_ADDR says where.
 const ADDRESS_VALID: u64 = 1 << 58;
 
@@ -45,6 +53,32 @@ pub fn banks(permissions: Permissions) -> impl Iterator<Item = Bank> {
         let address = (status & ADDRESS_VALID != 0).then(|| rdmsr(register + TO_ADDRESS));
         (status & VALID != 0).then_some(Bank { number, status, address })
     })
+}
+
+/// Whether this program can continue after a machine check: the CPU says that its state is intact.
+/// If so, the next machine check can be delivered. Never if the block forbids MSR access.
+///
+/// The banks keep what they recorded. If the failed memory is part of the image, verifying it
+/// raises another machine check.
+pub fn recover(permissions: Permissions) -> bool {
+    let corrupt = |bank: Bank| bank.status & UNCORRECTED != 0 && bank.status & CONTEXT_CORRUPT != 0;
+    let intact = permissions.allow(Permissions::MSR)
+        && rdmsr(MCG_STATUS) & RESTART_IP_VALID != 0
+        && !banks(permissions).any(corrupt);
+    if intact {
+        end_machine_check();
+    }
+    intact
+}
+
+/// Clears IA32_MCG_STATUS, in which MCIP makes the next machine check reset the machine.
+#[inline(never)] // `cargo xtask audit` knows MSR access by this name
+fn end_machine_check() {
+    // SAFETY: a machine check was raised, so the CPU has this register, in which only 0 may be
+    // written. It does not affect memory.
+    unsafe {
+        asm!("wrmsr", in("ecx") MCG_STATUS, in("eax") 0, in("edx") 0, options(att_syntax, nomem, nostack, preserves_flags))
+    };
 }
 
 /// Reads a model-specific register.

@@ -6,8 +6,8 @@
  *   The interrupted code may be using SSE: integer instructions only.
  * On exit:
  *   NMI is counted and returns with nothing else changed.
- *   Every other vector is in the program's `exception`. That returns only in the drop-ins, for their probe (probe.S), with another
- *   RIP.
+ *   Every other vector is in the program's `exception`. That returns only with another RIP: in the drop-ins for their probe
+ *   (probe.S), otherwise for a copy of the kernel log that cannot be read (try_copy.S).
  *   An exception inside `exception`, or before SSE is on, resets the machine, because Rust code cannot report it.
  */
     .section .text.trap, "ax", @progbits

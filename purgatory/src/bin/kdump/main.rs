@@ -15,6 +15,9 @@
 //!   /proc/vmcore, or its defect was reported.
 //! * The machine is reset or halted, and the console says why.
 //!
+//! In both cases the black box, if the loader reserved one, says how far the run came. It says
+//! nothing if the seal was broken.
+//!
 //! Three cases end without a message. A second exception, or one while SSE is off at either end,
 //! resets the machine. An exception or NMI in the first instructions, before our IDT is loaded,
 //! resets the machine (Linux 6.12) or hangs it (7.2).
@@ -23,6 +26,8 @@
 
 #[cfg(target_os = "purgatory")]
 mod memory;
+#[cfg(target_os = "purgatory")]
+mod black_box;
 #[cfg(target_os = "purgatory")]
 mod story;
 #[cfg(target_os = "purgatory")]

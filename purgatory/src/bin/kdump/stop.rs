@@ -2,13 +2,15 @@
 //!
 //! *On entry*, something is wrong, and the caller says how far the block can be trusted.
 //!
-//! *On exit*: there is none. Three kinds of exception do not come here and leave no message:
+//! *On exit*: there is none, except that an exception while the kernel log is copied only ends the
+//! copy (try_copy.rs). Three kinds of exception do not come here and leave no message:
 //! - before LIDT in entry.S: it resets the machine (Linux 6.12) or hangs it (7.x),
 //! - while SSE is off, between LIDT and the end of entry.S or after leave.S: it resets the machine,
 //! - a second exception: it resets the machine.
 
 use core::ops::Range;
 
+use handoff::black_box::RecordedException;
 use handoff::text::Text;
 use handoff::{Block, Verdict};
 use purgatory::arch::{self, Bank, UartPorts};
@@ -16,7 +18,7 @@ use purgatory::console::Console;
 use purgatory::policy::{self, Ending, Trust};
 use purgatory::reading::{self, READING};
 
-use crate::memory;
+use crate::{black_box, memory};
 
 /// Prints `verdict` as number, word and sentence.
 pub fn say_verdict(console: &mut Console<UartPorts>, verdict: Verdict) {
@@ -39,6 +41,7 @@ pub fn refuse(
     verdict: Verdict,
 ) -> ! {
     say_verdict(console, verdict);
+    black_box::refused(verdict);
     let permissions = policy::permissions(block);
     match policy::ending(block, trust) {
         Ending::Halt => {
@@ -73,9 +76,21 @@ fn say_what_failed(console: &mut Console<UartPorts>, block: &Block) {
     }
 }
 
-/// Ends because an exception was raised. Called by `trap.S` on the exceptions' stack.
+/// The address that a record names: for a machine check, the first span that was being read.
+fn place(vector: u64, fault_address: u64) -> u64 {
+    match vector {
+        arch::MACHINE_CHECK => READING.spans().next().map_or(0, |span| span.start),
+        _ => fault_address,
+    }
+}
+
+/// Ends because an exception was raised. Called by `trap.S` on the exceptions' stack. Returns only
+/// if the exception cost no more than the copy of the kernel log.
 #[inline(never)] // the debugger of the bare-metal tests knows it by name
-pub fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
+pub fn exception(frame: &mut arch::TrapFrame, fault_address: u64) {
+    if black_box::resume(frame) {
+        return;
+    }
     let block = memory::received_block();
     let mut console = Console::alleged(block, UartPorts::at);
     console.break_line();
@@ -96,6 +111,13 @@ pub fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
         line.text(": stack overflow");
     }
     drop(line);
+    black_box::raised(RecordedException {
+        raised: 1.into(),
+        vector: (*vector as u32).into(),
+        error_code: (*error_code).into(),
+        rip: (*rip).into(),
+        address: place(*vector, fault_address).into(),
+    });
     let verdict = if *vector == arch::MACHINE_CHECK {
         say_what_failed(&mut console, block);
         Verdict::MachineCheck

@@ -13,12 +13,13 @@ use purgatory::reading::{NO_LEAF, READING};
 use purgatory::received::{self, Handoff};
 use purgatory::verify::{self, Difference, Findings, PRINTED_PER_SEGMENT, Place};
 
-use crate::{memory, stop};
+use crate::{black_box, memory, stop};
 
 /// Called once by `entry.S`, on our own stack, with SSE on.
 #[inline(never)] // the debugger of the bare-metal tests knows it by name
 pub fn tell(_stack_on_entry: u64) -> ! {
     READING.clear();
+    black_box::close();
     let entered_at = arch::tsc();
     let block = memory::received_block();
     // The block is not verified yet. If its permission is wrong, this raises an exception, which is
@@ -41,9 +42,12 @@ pub fn tell(_stack_on_entry: u64) -> ! {
     }
 
     let engine = arch::engine(engine::kind(handoff.engine), handoff.permissions);
+    black_box::open(block, &handoff, engine::id(engine), entered_at);
+    black_box::copy_log(block);
     announce(&mut console, block, &handoff, engine);
     let findings = verify(&mut console, &handoff, engine, leaf_table);
     let verdict = findings.first().map_or(Verdict::Ok, |(_, verdict)| verdict);
+    black_box::verified(verdict);
     if verdict != Verdict::Ok && handoff.on_corrupt != OnCorrupt::Boot {
         stop::refuse(block, Trust::Proven, &mut console, verdict);
     }
@@ -72,6 +76,7 @@ pub fn tell(_stack_on_entry: u64) -> ! {
         }
     }
     drop(line);
+    black_box::jumps(elfcorehdr);
     arch::leave(handoff.permissions, handoff.entry_rip, handoff.entry_rsi)
 }
 
@@ -98,6 +103,7 @@ fn verify(
 ) -> Findings {
     let mut findings = Findings::default();
     verify::regions(handoff, engine, leaf_table, &READING, memory::bytes, |place, difference| {
+        black_box::differs(&place, &difference);
         if findings.count(&place, &difference) < PRINTED_PER_SEGMENT {
             say_difference(console, &place, &difference);
         }

@@ -12,7 +12,7 @@ use super::*;
 const BLOCK_LEN: usize = size_of::<Block>();
 
 /// The facts in a block, by name.
-fn facts(handoff: &Handoff) -> [(&'static str, Vec<u64>); 13] {
+fn facts(handoff: &Handoff) -> [(&'static str, Vec<u64>); 14] {
     let span = |span: Span| std::vec![span.start(), span.len()];
     let regions = handoff.regions().flat_map(|region| {
         [region.kind as u64, region.memory.start(), region.memory.len(), region.file_len]
@@ -31,6 +31,7 @@ fn facts(handoff: &Handoff) -> [(&'static str, Vec<u64>); 13] {
         ("report", span(handoff.report)),
         ("entry", std::vec![handoff.entry_rip, handoff.entry_rsi]),
         ("tsc_khz", std::vec![handoff.tsc_khz.into()]),
+        ("black_box", black_box::facts(&handoff.black_box)),
     ]
 }
 
@@ -49,7 +50,8 @@ fn facts_of(offset: usize) -> &'static [&'static str] {
         0x98..0xa0 => &["phys_limit"],
         0xa0..0xb0 => &["report"],
         0xb0..0xc0 => &["entry"],
-        0x100.. => &["regions", "elfcorehdr_copy"],
+        0xc0..0x180 => &["black_box"],
+        0x180.. => &["regions", "elfcorehdr_copy"],
         _ => &[],
     }
 }
@@ -77,7 +79,8 @@ fn change(block: &Block, itself: &Itself, offset: usize, difference: u8) -> bool
 
 /// The purgatory writes its block, bss and stacks, the report, and a header to restore: nothing
 /// that it reads or hashes lies there, but the report in the command line, which is filled in after
-/// that was hashed.
+/// that was hashed. Records and copies of the log are inside the crash region, and nothing else is
+/// there.
 fn writes_nowhere_else(handoff: &Handoff, itself: &Itself) {
     let range = |span: Span| span.start()..span.end();
     let own = itself.start + itself.written_offset..itself.start + itself.image_len;
@@ -90,6 +93,25 @@ fn writes_nowhere_else(handoff: &Handoff, itself: &Itself) {
             && apart(&own, &range(handoff.leaf_table))
             && apart(&elfcorehdr, &range(handoff.leaf_table))
     );
+    let written = black_box::written(&handoff.black_box);
+    let purgatory = itself.start..itself.start + itself.image_len;
+    for (index, span) in written.iter().enumerate() {
+        let span = range(*span);
+        assert!(
+            apart(&span, &purgatory)
+                && apart(&span, &elfcorehdr)
+                && apart(&span, &range(handoff.leaf_table))
+        );
+        assert!(handoff.regions().all(|region| apart(&span, &range(region.memory))));
+        assert!(written[index + 1..].iter().all(|other| apart(&span, &range(*other))));
+        assert!(
+            range(handoff.crash_region).contains(&span.start)
+                && span.end <= handoff.crash_region.end()
+        );
+    }
+    for span in black_box::read(&handoff.black_box) {
+        assert!(apart(&range(span), &range(handoff.crash_region)));
+    }
     let report = range(handoff.report);
     for region in handoff.regions() {
         let memory = range(region.memory);
@@ -138,6 +160,9 @@ struct Layout {
     initrd: bool,
     /// How far the order of the regions is turned.
     turn: usize,
+    /// Pages before each record page and each copy of the log, and pages of a copy beyond the
+    /// first.
+    black_box: ([u64; 6], u64),
     inside: [prop::sample::Index; 2],
 }
 
@@ -145,16 +170,20 @@ fn layouts() -> impl Strategy<Value = Layout> {
     let purgatory = (1..0xc000u64, 0x400..0x8000u64, 1..0x4000u64);
     // A field must fit, and boot parameters are a page.
     let segment = || (0..20u64, 0x1000..0x200_0000u64, prop_oneof![Just(0), 1..0x200_0000u64]);
-    let fixed = (1..0x10_0000_0000u64, 12..27u32, any::<bool>(), 0..6usize);
+    let black_box = (prop::array::uniform6(0..3u64), 0..20u64);
+    let fixed = (1..0x10_0000_0000u64, 12..27u32, any::<bool>(), 0..6usize, black_box);
     (fixed, purgatory, prop::collection::vec(segment(), 5), any::<[prop::sample::Index; 2]>())
-        .prop_map(|((start, leaf_bits, initrd, turn), purgatory, segments, inside)| Layout {
-            crash_start: start * PAGE_SIZE,
-            purgatory,
-            segments,
-            leaf_bits,
-            initrd,
-            turn,
-            inside,
+        .prop_map(|((start, leaf_bits, initrd, turn, black_box), purgatory, segments, inside)| {
+            Layout {
+                crash_start: start * PAGE_SIZE,
+                purgatory,
+                segments,
+                leaf_bits,
+                initrd,
+                turn,
+                black_box,
+                inside,
+            }
         })
 }
 
@@ -196,15 +225,18 @@ impl Layout {
         let end = pages(copy + in_copy);
 
         let mut block = good_block();
+        let (gaps, more_pages) = self.black_box;
+        let log_len = pages(block.black_box.log.copy_len().unwrap()) + more_pages * PAGE_SIZE;
+        let crash_end = black_box::place(&mut block.black_box, end, gaps, log_len);
         block.regions = zerocopy::FromZeros::new_zeroed();
         block.regions[..count].copy_from_slice(&regions);
         block.region_count = U32::new(count as u32);
         block.purgatory = PhysSpan::new(start, end - start);
-        block.crash_region = PhysSpan::new(self.crash_start, end - self.crash_start);
+        block.crash_region = PhysSpan::new(self.crash_start, crash_end - self.crash_start);
         block.leaf_table = PhysSpan::new(table, leaves * 32);
         block.leaf_size = U32::new(leaf_size);
         block.elfcorehdr = PhysSpan::new(elfcorehdr.0, elfcorehdr.2);
-        block.phys_limit = U64::new(end.next_power_of_two());
+        block.phys_limit = U64::new(crash_end.next_power_of_two());
         let within = |index: usize, (start, file_len, _): (u64, u64, u64), len: u64| {
             start + self.inside[index].index((file_len - len + 1) as usize) as u64
         };
@@ -234,7 +266,10 @@ proptest! {
         writes_nowhere_else(&handoff, &itself);
         let spans = [&block.leaf_table, &block.crash_region, &block.elfcorehdr, &block.report];
         let found = [handoff.leaf_table, handoff.crash_region, handoff.elfcorehdr, handoff.report];
-        prop_assert_eq!(found.map(|span| PhysSpan::new(span.start(), span.len())), spans.map(|span| *span));
+        prop_assert_eq!(
+            found.map(|span| PhysSpan::new(span.start(), span.len())),
+            spans.map(|span| *span)
+        );
         let count = block.region_count.get() as usize;
         let on_the_wire = |region: &ProvenRegion| {
             Region::new(region.kind, region.memory.start(), region.file_len, region.memory.len())
