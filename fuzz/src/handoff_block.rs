@@ -1,7 +1,8 @@
 //! The block.
 //!
 //! * No bytes make the check panic, wherever the purgatory is.
-//! * An accepted block keeps every rule of `handoff`, and no part of it is where the purgatory writes.
+//! * An accepted block keeps every rule of `handoff`, and no part of it is where the purgatory
+//!   writes.
 
 use std::mem::offset_of;
 
@@ -23,8 +24,8 @@ const CRASH: (u64, u64) = (0x1_7000_0000, LEAST_CRASH_REGION);
 const PHYS_LIMIT: u64 = 1 << 46;
 
 /// Checks two blocks:
-/// * the one in `data`, after the purgatory's place: its start, the offset of the part that it writes,
-///   and its length, of eight bytes each;
+/// * the one in `data`, after the purgatory's place: its start, the offset of the part that it
+///   writes, and its length, of eight bytes each;
 /// * a good block with some bytes changed. Each three bytes of `data` are an offset and a value.
 pub fn check(data: &[u8]) -> Answer {
     let (place, rest) = prefix::<PLACE_LEN>(data);
@@ -199,8 +200,8 @@ fn seed((block, itself): (Block, Itself)) -> Vec<u8> {
     [place.as_flattened(), block.as_bytes()].concat()
 }
 
-/// A block as the loader makes it, one at the end of physical memory, one without an initrd, and two
-/// invalid ones.
+/// A block as the loader makes it, one at the end of physical memory, one without an initrd, and
+/// two invalid ones.
 pub fn seeds() -> Vec<Seed> {
     let good = || block(CRASH.0, CRASH.1, PHYS_LIMIT);
     let (mut no_initrd, itself) = good();

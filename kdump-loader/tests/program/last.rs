@@ -160,7 +160,8 @@ fn boot_without_a_record_is_told_after_an_older_panic() {
             "armed 2026-09-21 16:26:40 UTC, but no record: memory was cleared by the reset, or \
              the kernel never reached the purgatory\n",
             "4 reserved: 0 intact, 4 overwritten",
-            "firmware     was asked to clear memory at a reset (MemoryOverwriteRequestControl is 1)\n",
+            "firmware     was asked to clear memory at a reset (MemoryOverwriteRequestControl is \
+             1)\n",
         ],
     );
 }

@@ -100,10 +100,15 @@ proptest! {
             Err(error) => panic!("{error}"),
         };
         let handoff = received(&image, &request);
-        let segment = image.segments().iter().find(|segment| segment.kind() == SegmentKind::Elfcorehdr).unwrap();
+        let segment = image
+            .segments()
+            .iter()
+            .find(|segment| segment.kind() == SegmentKind::Elfcorehdr)
+            .unwrap();
         let mut elfcorehdr = segment.bytes().to_vec();
         elfcorehdr.resize(segment.range().len() as usize, 0);
-        let checked = purgatory::elfcorehdr::check(&elfcorehdr, handoff.crash_region, handoff.phys_limit);
+        let checked =
+            purgatory::elfcorehdr::check(&elfcorehdr, handoff.crash_region, handoff.phys_limit);
         prop_assert_eq!(checked, Ok(()));
         prop_assert_eq!(handoff.elfcorehdr_copy.len(), segment.bytes().len() as u64);
         let used: u64 = image.segments().iter().map(|segment| segment.range().len()).sum();
