@@ -7,6 +7,7 @@ mod load; // how it is armed, as a command line
 pub mod first; // the kernel that will crash
 mod crash; // how it crashes
 pub mod capture; // after the panic
+mod again; // after a reset
 mod vmcore; // what the dump holds
 pub mod installed; // a Debian with its services, on a disk
 

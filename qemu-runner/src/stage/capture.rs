@@ -222,7 +222,7 @@ impl<'s, 'c> Crashed<'s, 'c> {
     }
 
     /// Takes note of a line of the console.
-    fn listen(&mut self, line: &Line) -> Result<(), Error> {
+    pub(super) fn listen(&mut self, line: &Line) -> Result<(), Error> {
         if let Some(said) = console::parse(&line.text)? {
             self.stage.outcome.at(line.at, line.text.trim_start());
             if matches!(said, Said::Resetting(_)) {
