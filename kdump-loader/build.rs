@@ -1,6 +1,7 @@
 //! Embeds the purgatory that `cargo xtask build` made, if there is one.
 //!
-//! `KDUMP_PURGATORY_ELF` names the file. Without it the program has no purgatory, and `load` says so.
+//! `KDUMP_PURGATORY_ELF` names the file. Without it the program has no purgatory, and `load` says
+//! so.
 
 use std::path::PathBuf;
 use std::{env, fs};

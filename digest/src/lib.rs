@@ -13,7 +13,7 @@
 //!
 //! let memory = [0x5a; 10_000];
 //! let mut table = [[0; 32]; 3];
-//! digest_leaves(Engine::fastest(), memory.chunks(4096), |position, digest| table[position] = digest);
+//! digest_leaves(Engine::fastest(), memory.chunks(4096), |at, digest| table[at] = digest);
 //!
 //! let mut last = Sha256::new(Engine::soft());
 //! last.update(&memory[8192..]);

@@ -1,7 +1,7 @@
 //! The CPUs.
 //!
-//! * A list like `0-3,8` is accepted if and only if it is well-formed. The count is the number of CPUs
-//!   that it names.
+//! * A list like `0-3,8` is accepted if and only if it is well-formed. The count is the number of
+//!   CPUs that it names.
 //! * /proc/cpuinfo grants a capability only if every CPU has it.
 
 use loader::machine::{PHYSICAL_BITS, fuzzing};

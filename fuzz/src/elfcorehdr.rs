@@ -1,7 +1,7 @@
 //! The elfcorehdr.
 //!
-//! * It is sound if and only if it keeps every guarantee of the kernel's writer. So a sound one never
-//!   points into the crash region.
+//! * It is sound if and only if it keeps every guarantee of the kernel's writer. So a sound one
+//!   never points into the crash region.
 //! * The defect of a broken one is there.
 //! * A good load-time copy makes a broken one sound. Without a copy, nothing is changed.
 
@@ -18,8 +18,8 @@ const MACHINE_LEN: usize = 24;
 /// No CPU has wider physical addresses (SDM vol. 3A, "CR3 and physical-address width").
 const WIDEST: u64 = 1 << 52;
 const PAGE: u64 = 4096;
-/// Lowest virtual address of the kernel's text (`__START_KERNEL_map`), and granularity of the direct
-/// map's offset (`PUD_SIZE`).
+/// Lowest virtual address of the kernel's text (`__START_KERNEL_map`), and granularity of the
+/// direct map's offset (`PUD_SIZE`).
 const START_KERNEL_MAP: u128 = 0xffff_ffff_8000_0000;
 const GIB: u128 = 1 << 30;
 const PT_LOAD: u128 = 1;
@@ -215,8 +215,8 @@ fn seed(crash: (u64, u64), limit: u64, header: &[u8], len: usize) -> Vec<u8> {
     [machine.as_flattened(), &segment].concat()
 }
 
-/// Headers of a small and a large machine, one with the remains of a longer header after its padding,
-/// and broken ones.
+/// Headers of a small and a large machine, one with the remains of a longer header after its
+/// padding, and broken ones.
 pub fn seeds() -> Vec<Seed> {
     const CRASH: (u64, u64) = (0x2900_0000, 0x1000_0000);
     const LIMIT: u64 = 1 << 40;

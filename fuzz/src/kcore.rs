@@ -1,15 +1,17 @@
 //! /proc/kcore.
 //!
-//! * The loader reads the start of the file, up to the end of the headers and notes. That part means
-//!   the same as the whole file.
-//! * The text and the offset of the direct map are those of the program headers, and each is unique.
+//! * The loader reads the start of the file, up to the end of the headers and notes. That part
+//!   means the same as the whole file.
+//! * The text and the offset of the direct map are those of the program headers, and each is
+//!   unique.
 
 use loader::machine::fuzzing;
 
 use crate::bytes::word;
 use crate::{Answer, Seed};
 
-/// The kernel maps its text from here on (`__START_KERNEL_map`, arch/x86/include/asm/page_64_types.h).
+/// The kernel maps its text from here on (`__START_KERNEL_map`,
+/// arch/x86/include/asm/page_64_types.h).
 const START_KERNEL_MAP: u128 = 0xffff_ffff_8000_0000;
 /// Physical address of a segment that is neither text nor RAM (`read_kcore_iter`, fs/proc/kcore.c).
 const NO_ADDRESS: u128 = 0xffff_ffff_ffff_ffff;

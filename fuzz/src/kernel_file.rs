@@ -2,8 +2,8 @@
 //!
 //! * A vmlinux is laid out as its program headers say. It is rejected if and only if they break a
 //!   rule.
-//! * A unified kernel image is the kernel in its section `.linux`. It is accepted if and only if that
-//!   kernel would be accepted as a file.
+//! * A unified kernel image is the kernel in its section `.linux`. It is accepted if and only if
+//!   that kernel would be accepted as a file.
 
 use loader::kernel::{self, Defect, uki, vmlinux};
 use loader::request::{InputFile, Request};

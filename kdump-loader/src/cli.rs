@@ -182,7 +182,13 @@ pub struct Plan {
     /// FILE is replaced atomically; a symbolic link is rejected. The table is still printed. If
     /// FILE is - or missing, the picture goes to standard output instead of the table.
     #[cfg(feature = "picture")]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STANDARD_OUTPUT, conflicts_with = "json")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        default_missing_value = STANDARD_OUTPUT,
+        conflicts_with = "json"
+    )]
     pub svg: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]

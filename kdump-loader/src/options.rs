@@ -70,7 +70,11 @@ pub struct Options {
     ///
     /// A damaged handoff block, leaf table or seal, or an exception in the purgatory, always resets
     /// the machine within about ten seconds.
-    #[arg(long, value_name = "ACTION", value_parser = words::listed(&words::ON_CORRUPT, words::on_corrupt))]
+    #[arg(
+        long,
+        value_name = "ACTION",
+        value_parser = words::listed(&words::ON_CORRUPT, words::on_corrupt)
+    )]
     #[serde(skip_serializing_if = "Option::is_none", with = "wire::on_corrupt")]
     pub on_corrupt: Option<OnCorrupt>,
     /// Seconds to show a failure before the reset, 0 to 3600 [default: 10]

@@ -112,7 +112,8 @@ pub enum Error {
     },
     /// The black box shares memory with something, or is not in the crash region.
     #[error(
-        "the black box at {range} is not made of free whole pages of the crash region {region}: {REPORT_IT}"
+        "the black box at {range} is not made of free whole pages of the crash region {region}: \
+         {REPORT_IT}"
     )]
     BlackBox {
         /// A record page, or a copy of the log.

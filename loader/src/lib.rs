@@ -135,7 +135,7 @@ fn build_around<'r, P: Bind>(
     let parsed = Parsed::new(purgatory, request, machine)?; // all sizes, content without addresses
     let placed = place::place(parsed.needs(), parsed.room())?; // addresses
     let black_box = parsed.reserve(&placed, machine); // in what the image leaves free
-    let described = parsed.describe(placed, black_box, machine)?; // boot_params, which hold addresses
+    let described = parsed.describe(placed, black_box, machine)?; // boot_params, with addresses
     let sealed = seal::seal(described, engine); // digests; nothing changes after this line
     let image = bind::bind(sealed, engine)?; // the purgatory's segment
     admit::check(&image, machine)?; // the kernel's rules

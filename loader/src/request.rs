@@ -112,9 +112,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// This kernel and this purgatory, and defaults for everything else: no initrd, an empty command
-    /// line, EFI tables if the machine has them, an elfcorehdr that the kernel keeps up to date, and
-    /// neither a black box nor signals.
+    /// This kernel and this purgatory, and defaults for everything else: no initrd, an empty
+    /// command line, EFI tables if the machine has them, an elfcorehdr that the kernel keeps up to
+    /// date, and neither a black box nor signals.
     pub fn new(kernel: InputFile, purgatory: InputFile) -> Self {
         Self {
             kernel,

@@ -95,8 +95,8 @@ fn notes_are_those_of_linux_except_for_the_absent_cpu() {
         let cpus: Vec<PhysRange> = machine.crash_notes.iter().map(|notes| notes.range).collect();
         assert_eq!(ours[..ours.len() - 1], cpus, "{series}");
 
-        // Linux lists all possible CPUs, in the order of their numbers. sysfs has only those that are
-        // present.
+        // Linux lists all possible CPUs, in the order of their numbers. sysfs has only those that
+        // are present.
         let (possible, present) = (machine.possible_cpus as usize, cpus.len());
         assert_eq!((possible, present), (4, 3), "{series}");
         assert_eq!(theirs.len(), possible + 1, "{series}");

@@ -8,6 +8,8 @@ use crate::part::integer;
 pub(crate) const ID_MASK: u64 = u64::MAX >> 2;
 /// Bytes of the id before each text, which also align the texts (`struct prb_data_block`).
 pub(crate) const ID_LEN: u64 = 8;
+/// What the first ids of newer kernels are less than: they begin at `-2^count_bits` in 32 bits.
+const FIRST_32_BIT_IDS: u64 = 1 << 32;
 /// `log_buf_len=` accepts at most 2 GiB (`LOG_BUF_LEN_MAX`, kernel/printk/printk.c).
 const MOST_SIZE_BITS: u64 = 31;
 
@@ -77,10 +79,21 @@ impl Heads {
         self.head_id.wrapping_sub(id) & ID_MASK
     }
 
-    /// The sequence number of the record with this id. The first record of a ring has the id
-    /// `-2^count_bits` and the number 0 (`DESC0_ID`, and "Hack #1" in printk_ringbuffer.h).
+    /// The sequence number of the record with this id.
     pub(crate) fn seq(&self, id: u64) -> u64 {
-        id.wrapping_add(self.count()) & ID_MASK
+        id.wrapping_sub(self.first_id()) & ID_MASK
+    }
+
+    /// The id of the record with the number 0: `-2^count_bits`, in all bits of an id, or in 32 bits
+    /// as in Linux 6.12 (`DESC0_ID`, and "Hack #1" in printk_ringbuffer.h).
+    fn first_id(&self) -> u64 {
+        let in_32_bits = FIRST_32_BIT_IDS - self.count();
+        // Ids that begin near the largest continue at 0, and are this large after 2^32 records.
+        if (in_32_bits - 1..ID_MASK / 2).contains(&self.head_id) {
+            in_32_bits
+        } else {
+            self.count().wrapping_neg() & ID_MASK
+        }
     }
 }
 

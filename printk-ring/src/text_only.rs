@@ -17,8 +17,10 @@ const BACKWARD: u64 = 16;
 const SHORTEST_CHAIN: usize = 4;
 /// The bytes that a writer reserved and did not use can have an id of an earlier round.
 const OPEN_CHAINS: usize = 8;
-/// Without heads: ids begin a little before 0, at `-2^count_bits` (`DESC0_ID`).
+/// Without heads: ids begin a little before 0, or a little before 2^32 (`Heads::first_id`) ...
 const NEAR_ZERO: u64 = 1 << 31;
+/// ... and no log has more records.
+const MOST_IDS: u64 = 1 << 33;
 /// Longest text that a writer reserves (`PRINTKRB_RECORD_MAX`, kernel/printk/internal.h).
 const LONGEST: usize = 1024;
 
@@ -33,7 +35,7 @@ struct Found {
 pub(crate) fn decode(text: Part<'_>, heads: Option<&Heads>) -> Log {
     let plausible = |id: u64| match heads {
         Some(heads) => id <= ID_MASK && heads.newer_ids(id) < heads.count(),
-        None => id <= ID_MASK && (id.wrapping_add(NEAR_ZERO) & ID_MASK) < 2 * NEAR_ZERO,
+        None => id <= ID_MASK && (id.wrapping_add(NEAR_ZERO) & ID_MASK) < NEAR_ZERO + MOST_IDS,
     };
     let words = (0..text.bytes.len() / ID_LEN as usize).map(|word| word * ID_LEN as usize);
     let candidates = words.filter_map(|at| {

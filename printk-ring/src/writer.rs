@@ -91,6 +91,8 @@ struct Descriptor {
 pub struct Writer {
     count_bits: u32,
     size_bits: u32,
+    /// The id of the record with the number 0.
+    numbered_from: u64,
     head_id: u64,
     tail_id: u64,
     head_lpos: u64,
@@ -105,10 +107,20 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// An empty ring of `2^count_bits` descriptors and `2^size_bits` bytes of text.
+    /// An empty ring of `2^count_bits` descriptors and `2^size_bits` bytes of text. Its ids begin
+    /// as in older kernels.
     pub fn new(count_bits: u32, size_bits: u32) -> Self {
+        Self::with_ids_below(ID_MASK + 1, count_bits, size_bits)
+    }
+
+    /// The same with ids as in Linux 6.12.
+    pub fn with_32_bit_ids(count_bits: u32, size_bits: u32) -> Self {
+        Self::with_ids_below(1 << 32, count_bits, size_bits)
+    }
+
+    fn with_ids_below(limit: u64, count_bits: u32, size_bits: u32) -> Self {
         let count = 1u64 << count_bits;
-        let first_id = (count + 1).wrapping_neg() & ID_MASK;
+        let first_id = limit - count - 1;
         let mut descriptors = vec![Descriptor::default(); count as usize];
         descriptors[count as usize - 1] =
             Descriptor { state: REUSABLE, id: first_id, begin: FAILED, next: FAILED };
@@ -118,6 +130,7 @@ impl Writer {
         Self {
             count_bits,
             size_bits,
+            numbered_from: first_id + 1,
             head_id: first_id,
             tail_id: first_id,
             head_lpos: first_lpos,
@@ -164,7 +177,7 @@ impl Writer {
         let (begin, next) = self.allocate(id, text);
         let slot = self.slot(id);
         (slot.begin, slot.next) = (begin, next);
-        let seq = id.wrapping_add(count) & ID_MASK;
+        let seq = id.wrapping_sub(self.numbered_from) & ID_MASK;
         let at = (id & (count - 1)) as usize * LAYOUT.info_len;
         let info = &mut self.infos[at..][..LAYOUT.info_len];
         info[..8].copy_from_slice(&seq.to_le_bytes());

@@ -46,6 +46,27 @@ fn ring_that_went_round_ends_with_its_newest_records() {
 }
 
 #[test]
+fn ids_that_begin_in_32_bits_are_decoded_with_times_and_without_descriptors() {
+    // 16 descriptors: the ids pass 2^32 with the 17th record.
+    for lines in [1, 15, 16, 17, 40] {
+        let mut writer = Writer::with_32_bit_ids(4, 12);
+        (0..lines).for_each(|line| writer.print(line, 6, format!("line {line}").as_bytes()));
+        let memory = writer.memory();
+        let log = decode(&LAYOUT, &memory.ring());
+        assert!(!log.text_only && log.damaged() == 0, "{lines}: {log:?}");
+        let seqs: Vec<_> = log.records().map(|record| record.seq).collect();
+        let expected: Vec<_> = (lines.saturating_sub(16)..lines).collect();
+        assert_eq!(seqs, expected);
+    }
+    let mut writer = Writer::with_32_bit_ids(6, 12);
+    (0..80).for_each(|line| writer.print(line, 6, format!("line {line}").as_bytes()));
+    let memory = writer.memory();
+    let ring = Ring { ringbuffer: &[], ..memory.ring() };
+    let expected: Vec<_> = (0..80).map(|line| format!("line {line}")).collect();
+    assert_eq!(texts(&ring), expected);
+}
+
+#[test]
 fn empty_line_is_a_record_without_text() {
     let mut writer = Writer::new(4, 10);
     writer.print(1, 4, b"");

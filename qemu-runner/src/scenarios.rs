@@ -10,6 +10,7 @@ mod damage {
     pub(super) mod corrupt; // in the segments
     pub(super) mod purgatory; // in the purgatory itself
     pub(super) mod elfcorehdr; // in the elfcorehdr
+    pub(super) mod black_box; // what the boot after a reset tells of it
 }
 mod program {
     pub(super) mod commands; // what the loader's commands say
@@ -44,6 +45,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         peers::same_image::all(),
         capture::complete::all(),
         capture::virtio_mem::all(),
+        damage::black_box::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),
         damage::elfcorehdr::all(),

@@ -6,7 +6,11 @@ use crate::{Block, State};
 /// Eight rounds. The roles of the variables rotate by one with each round, which saves copies.
 /// After eight rounds they are back in place.
 macro_rules! eight_rounds {
-    ($round:ident, $bc:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $word:ident) => {
+    (
+        $round:ident,
+        $bc:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident,
+        $word:ident
+    ) => {
         $round!($bc $a $b $c $d $e $f $g $h $word(0));
         $round!($bc $h $a $b $c $d $e $f $g $word(1));
         $round!($bc $g $h $a $b $c $d $e $f $word(2));

@@ -259,7 +259,8 @@ mod tests {
         };
         let line = Line { version: 1, at_ms: 5, change: &Change::Device(event.clone()) };
         let expected = serde_json::json!({
-            "version": 1, "at_ms": 5, "event": "device", "subsystem": "memory", "action": "online", "device": "memory42",
+            "version": 1, "at_ms": 5, "event": "device",
+            "subsystem": "memory", "action": "online", "device": "memory42",
         });
         assert_eq!(serde_json::to_value(&line).unwrap(), expected);
         assert_eq!(Change::Device(event).to_string(), "memory42 online");

@@ -146,8 +146,8 @@ codes! {
                                                      not checked.";
     TargetEncrypted = "target_encrypted", Unknown, "The dump target is encrypted, and whether the \
                                                     capture kernel can open it is unknown.";
-    UnseenPanic = "unseen_panic", Warning, "The last panic left no dump that was found, and `kdump-loader last` has not \
-                                            been run since.";
+    UnseenPanic = "unseen_panic", Warning, "The last panic left no dump that was found, and \
+                                            `kdump-loader last` has not been run since.";
     Advice = "advice", Warning, "Another warning of `load` about the armed image.";
 }
 

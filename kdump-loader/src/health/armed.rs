@@ -122,7 +122,8 @@ fn unchanged(record: &Record, program: &Path) -> Origin {
 }
 
 /// Checks that the kernel's next update of the elfcorehdr fits: one program header for each memory
-/// range and each possible CPU, present or not (`crash_prepare_elf64_headers`, kernel/crash_core.c).
+/// range and each possible CPU, present or not (`crash_prepare_elf64_headers`,
+/// kernel/crash_core.c).
 fn header_full(scene: &Scene<'_>, image: &Summary, present: &Present) -> Option<Finding> {
     let segment = image.segments.iter().find(|segment| segment.name == "elfcorehdr")?;
     let fit = elfcorehdr::capacity(segment.len);

@@ -159,7 +159,12 @@ mod tests {
         ) {
             // Shorter than `LONGEST`.
             let world = service(milliseconds(&gaps), Duration::from_millis(reload));
-            prop_assert!(world.reloads.len() <= 2, "{} reloads of a burst of {}", world.reloads.len(), gaps.len());
+            prop_assert!(
+                world.reloads.len() <= 2,
+                "{} reloads of a burst of {}",
+                world.reloads.len(),
+                gaps.len()
+            );
         }
     }
 

@@ -17,7 +17,8 @@ pub fn svg(layout: &Layout, id: &str) -> String {
     let Layout { height, parts, samples, texts, title, description } = layout;
     let (title_id, description_id) = (format!("{id}-title"), format!("{id}-description"));
     let picture = html! {
-        svg.crash-region xmlns="http://www.w3.org/2000/svg" role="img" width=(WIDTH) height=(height) viewBox={ "0 0 " (WIDTH) " " (height) }
+        svg.crash-region xmlns="http://www.w3.org/2000/svg" role="img"
+            width=(WIDTH) height=(height) viewBox={ "0 0 " (WIDTH) " " (height) }
             aria-labelledby=(title_id) aria-describedby=(description_id) {
             title id=(title_id) { (title) }
             desc id=(description_id) { (description) }
@@ -61,9 +62,11 @@ fn connection(part: &Drawn) -> Markup {
 fn filled(care: Care, rect: &Rect, id: &str) -> Markup {
     let Rect { x, y, w, h } = rect;
     html! {
-        rect class={ "ground " (care.word()) } x=(number(*x)) y=(number(*y)) width=(number(*w)) height=(number(*h)) {}
+        rect class={ "ground " (care.word()) }
+            x=(number(*x)) y=(number(*y)) width=(number(*w)) height=(number(*h)) {}
         @if has_pattern(care) {
-            rect x=(number(*x)) y=(number(*y)) width=(number(*w)) height=(number(*h)) fill={ "url(#" (id) "-" (care.word()) ")" } {}
+            rect x=(number(*x)) y=(number(*y)) width=(number(*w)) height=(number(*h))
+                fill={ "url(#" (id) "-" (care.word()) ")" } {}
         }
     }
 }
@@ -110,7 +113,8 @@ fn ruler(scale: Scale, rect: &Rect) -> Markup {
             }
             Scale::Shortened => {
                 polyline.ruler points=(points(&[
-                    (x, top), (x, middle - 4.0), (x - 4.0, middle - 2.0), (x + 4.0, middle + 2.0), (x, middle + 4.0), (x, bottom),
+                    (x, top), (x, middle - 4.0), (x - 4.0, middle - 2.0),
+                    (x + 4.0, middle + 2.0), (x, middle + 4.0), (x, bottom),
                 ])) {}
             }
             Scale::Enlarged => polyline.ruler.dotted points=(points(&[(x, top), (x, bottom)])) {},
@@ -130,7 +134,11 @@ fn sample(sample: Sample, rect: &Rect, id: &str) -> Markup {
 fn line(text: &Text) -> Markup {
     let (x, y) = text.anchor();
     let anchor = if text.flush_right { "end" } else { "start" };
-    html! { text class=(text.style.word()) x=(number(x)) y=(number(y)) text-anchor=(anchor) { (text.text) } }
+    html! {
+        text class=(text.style.word()) x=(number(x)) y=(number(y)) text-anchor=(anchor) {
+            (text.text)
+        }
+    }
 }
 
 fn has_pattern(care: Care) -> bool {

@@ -235,12 +235,20 @@ mod tests {
         #[test]
         fn value_equals_the_value_in_a_shell(word in r#"[ab \\'"$`#;=*~\n-]{0,12}"#) {
             let text = format!("A={word}");
-            if let [Statement { line: 1, what: What::Assignment { value: Some(value), .. } }] = &statements(&text)[..] {
+            if let [Statement { line: 1, what: What::Assignment { value: Some(value), .. } }] =
+                &statements(&text)[..]
+            {
                 let script = format!("{text}\nprintf '%s.' \"$A\"");
-                let output = Command::new("sh").arg("-fc").arg(&script).env_clear().output().unwrap();
+                let output =
+                    Command::new("sh").arg("-fc").arg(&script).env_clear().output().unwrap();
                 // `;;` is a syntax error in a shell.
                 prop_assume!(output.status.success());
-                prop_assert_eq!(String::from_utf8_lossy(&output.stdout).into_owned(), format!("{}.", value), "{:?}", text);
+                prop_assert_eq!(
+                    String::from_utf8_lossy(&output.stdout).into_owned(),
+                    format!("{}.", value),
+                    "{:?}",
+                    text
+                );
             }
         }
     }

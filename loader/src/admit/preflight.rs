@@ -79,8 +79,8 @@ pub enum Error {
 /// How to get CAP_SYS_BOOT.
 const AS_ROOT: &str = "run as root";
 const ON_HOST: &str = "run as root on the host, or in a privileged container";
-const OUTSIDE_SANDBOX: &str = "root has it on this machine, but the unit (CapabilityBoundingSet=) or \
-                               another sandbox took it away; allow it there";
+const OUTSIDE_SANDBOX: &str = "root has it on this machine, but the unit (CapabilityBoundingSet=) \
+                               or another sandbox took it away; allow it there";
 
 /// Files by which container managers mark a container (systemd's "Container Interface", Podman,
 /// Docker).

@@ -167,9 +167,11 @@ fn flipped_byte_is_found_in_every_region_first_middle_and_last() {
         if !region.tail().is_empty() {
             let address = region.tail().end() - 1;
             memory.flip(address);
-            assert!(
-                matches!(differences(&handoff, &memory)[..], [(place, Verdict::ZeroTail)] if place.kind == region.kind)
-            );
+            assert!(matches!(
+                differences(&handoff, &memory)[..],
+                [(place, Verdict::ZeroTail)]
+                    if place.kind == region.kind
+            ));
             memory.flip(address);
         }
     }

@@ -148,15 +148,28 @@ fn line_that_the_kernel_would_misread_is_refused() {
 proptest! {
     #[test]
     fn composed_line_fits_and_keeps_every_word(base in "[a-z=\" -]{0,120}", size in 0..400u32) {
-        if let Ok(CommandLine { bytes, report: Some(report) }) = compose(base.as_bytes(), size, 0x1000, None, true) {
+        if let Ok(CommandLine { bytes, report: Some(report) }) =
+            compose(base.as_bytes(), size, 0x1000, None, true)
+        {
             let line = bytes.split(|&byte| byte == 0).next().unwrap();
             prop_assert!(line.len() < size as usize);
             prop_assert_eq!(report.lacking > 0, report.offset > line.len());
-            prop_assert_eq!(&bytes[report.offset..][..report::FIELD_LEN], [b' '; report::FIELD_LEN]);
+            prop_assert_eq!(
+                &bytes[report.offset..][..report::FIELD_LEN],
+                [b' '; report::FIELD_LEN]
+            );
             let (words, end) = parameters(line);
             let (before, before_end) = parameters(trimmed(base.as_bytes()));
-            prop_assert!(before.iter().all(|word| words.iter().any(|other| other.text == word.text)), "{}", text(line));
-            prop_assert!(words.iter().any(|word| word.text == b"elfcorehdr=0x1000"), "{}", text(line));
+            prop_assert!(
+                before.iter().all(|word| words.iter().any(|other| other.text == word.text)),
+                "{}",
+                text(line)
+            );
+            prop_assert!(
+                words.iter().any(|word| word.text == b"elfcorehdr=0x1000"),
+                "{}",
+                text(line)
+            );
             prop_assert_eq!(&line[end..], &trimmed(base.as_bytes())[before_end..]);
         }
     }

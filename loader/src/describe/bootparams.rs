@@ -1,5 +1,5 @@
-//! `[6b]` The boot parameters: the page with the places of everything that a boot loader passes to a
-//! kernel, and the setup_data after it.
+//! `[6b]` The boot parameters: the page with the places of everything that a boot loader passes to
+//! a kernel, and the setup_data after it.
 //!
 //! *On entry* every other segment has its place. *On exit* one segment:
 //!

@@ -8,7 +8,9 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 macro_rules! uapi {
-    ($($(#[$meta:meta])* struct $name:ident, $size:literal { $($at:literal $field:ident: $type:ty,)+ })+) => {
+    ($($(#[$meta:meta])* struct $name:ident, $size:literal {
+        $($at:literal $field:ident: $type:ty,)+
+    })+) => {
         $(
             $(#[$meta])*
             #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

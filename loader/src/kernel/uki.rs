@@ -1,8 +1,8 @@
 //! `[2b]` A unified kernel image: a PE file with a bzImage, an initrd and a command line as
 //! sections (UAPI Group, "Unified Kernel Image").
 //!
-//! [`FORMAT`] takes the kernel out. [`defaults`] returns the initrd and the command line, for callers
-//! without their own.
+//! [`FORMAT`] takes the kernel out. [`defaults`] returns the initrd and the command line, for
+//! callers without their own.
 
 use std::ops::Range;
 

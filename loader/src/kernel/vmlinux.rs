@@ -60,7 +60,8 @@ fn headers(
     Some((header, loads.collect()))
 }
 
-/// The whole file must be read: the section headers, which show whether it has code, are at its end.
+/// The whole file must be read: the section headers, which show whether it has code, are at its
+/// end.
 fn measure(head: &[u8]) -> Option<Measure> {
     let (_, mut loads) = headers(head)?;
     loads.sort_unstable_by_key(|load| load.p_paddr(LittleEndian));

@@ -5,8 +5,8 @@
 
 use super::source::{DMI, IOPORTS, Tree, parse_hexadecimal};
 
-/// The ACPI name of the pvpanic device (docs/specs/pvpanic.rst of QEMU). Linux 6.12 and 7.3 name its
-/// port after it before any driver is loaded.
+/// The ACPI name of the pvpanic device (docs/specs/pvpanic.rst of QEMU). Linux 6.12 and 7.3 name
+/// its port after it before any driver is loaded.
 const PVPANIC: &str = "QEMU0001:";
 
 /// An IPMI device (SMBIOS 3.7 §7.39).

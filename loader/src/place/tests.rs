@@ -53,7 +53,10 @@ fn in_order(placed: &Placed) -> Vec<PhysRange> {
 
 proptest! {
     #[test]
-    fn segments_are_page_aligned_disjoint_and_inside_the_crash_region(needs in needs(), region in region()) {
+    fn segments_are_page_aligned_disjoint_and_inside_the_crash_region(
+        needs in needs(),
+        region in region(),
+    ) {
         let Ok(placed) = place(&needs, region) else { return Ok(()) };
         let ranges = in_order(&placed);
         for pair in ranges.windows(2) {
@@ -91,7 +94,10 @@ proptest! {
 
     #[test]
     fn a_region_of_the_size_the_error_names_is_enough(needs in needs(), region in region()) {
-        let Err(Error::RegionTooSmall { needed, have, suggested_mib, .. }) = place(&needs, region) else { return Ok(()) };
+        let Err(Error::RegionTooSmall { needed, have, suggested_mib, .. }) = place(&needs, region)
+        else {
+            return Ok(());
+        };
         prop_assert!(needed > have);
         prop_assert!(suggested_mib * MIB >= needed + ROOM_TO_RUN);
         let enough = PhysRange::with_len(region.start(), needed).unwrap();

@@ -73,7 +73,8 @@ macro_rules! written_by_host {
             #[used]
             #[unsafe(export_name = $symbol)]
             #[unsafe(link_section = ".contract")]
-            pub static $name: $crate::drop_in::written::Written<$type> = $crate::drop_in::written::Written::new($value);
+            pub static $name: $crate::drop_in::written::Written<$type> =
+                $crate::drop_in::written::Written::new($value);
         )+
     };
 }

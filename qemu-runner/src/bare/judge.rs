@@ -140,13 +140,15 @@ fn is_endless(vm: &mut Vm, memory: &Memory) -> Result<bool, Error> {
     Ok(endless::never_left(memory, vm.monitor.instruction_pointer()?))
 }
 
-/// Asks QEMU again and again until it is so, or the deadline passes.
+/// Asks QEMU again and again until it is so, or the deadline passes. A machine that ended instead of
+/// standing still does not answer.
 fn await_state(
     vm: &mut Vm,
     what: &str,
     mut holds: impl FnMut(&mut Vm) -> Result<bool, Error>,
 ) -> Result<(), Error> {
-    while !holds(vm)? {
+    let gone = |error: Error| Error::Failed(format!("{what}: the machine is gone: {error}"));
+    while !holds(vm).map_err(gone)? {
         check!(vm.deadline.left().is_some(), "{what}: not so before the deadline")?;
         thread::sleep(LOOK);
     }

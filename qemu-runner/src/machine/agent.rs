@@ -36,17 +36,17 @@ pub struct Output {
 
 impl Vm {
     /// Waits for the greeting of a user space and returns its kernel's release. `see` is shown
-    /// every console line meanwhile.
+    /// every console line meanwhile, and its error ends the wait.
     pub fn await_greeting(
         &mut self,
         role: Role,
-        mut see: impl FnMut(&Line),
+        mut see: impl FnMut(&Line) -> Result<(), Error>,
     ) -> Result<String, Error> {
         let greeting = format!("@{} ", role.word());
         let waiting_for = format!("the user space of the {} kernel", role.word());
         loop {
             match self.next(&waiting_for)? {
-                Arrival::Console(line) => see(&line),
+                Arrival::Console(line) => see(&line)?,
                 Arrival::Agent(text) => {
                     if let Some(release) = text.strip_prefix(&greeting) {
                         return Ok(release.to_owned());

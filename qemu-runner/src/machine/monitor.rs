@@ -203,6 +203,24 @@ impl Monitor {
         check_eq!(said.trim(), "", "QEMU's answer to a write to a port")
     }
 
+    /// From now on a reset starts the machine again, with the memory that it has, instead of ending
+    /// QEMU.
+    pub fn survive_resets(&mut self) -> Result<(), Error> {
+        self.execute("set-action", json!({"reboot": "reset"})).map(drop)
+    }
+
+    /// The guest hangs until [`Self::go_on`].
+    pub fn stop(&mut self) -> Result<(), Error> {
+        self.execute("stop", json!({})).map(drop)
+    }
+
+    /// Resets the machine.
+    pub fn reset(&mut self) -> Result<(), Error> {
+        self.forget("RESET");
+        self.execute("system_reset", json!({}))?;
+        self.await_event("the reset", |event| (event["event"] == "RESET").then_some(()))
+    }
+
     /// Plugs in a device and waits for the guest's firmware-level answer, which Linux gives when it
     /// has finished with it.
     fn add_device(&mut self, id: &str, device: Value) -> Result<(), Error> {

@@ -291,14 +291,10 @@ mod tests {
     fn a_dump_without_a_note_and_a_reset_without_a_new_cpu_are_unexplained() {
         let of = |ended, in_flight| conclusion(&facts(ended, in_flight)).cause;
         assert_eq!(of(Ended::Dump, Operation::Online), Cause::Unexplained);
-        assert_eq!(of(Ended::Reset { triple_fault: true }, Operation::AddCpu), Cause::QemuArtefact);
-        assert_eq!(
-            of(Ended::Reset { triple_fault: true }, Operation::AddDimm(1)),
-            Cause::Unexplained
-        );
-        assert_eq!(
-            of(Ended::Reset { triple_fault: false }, Operation::AddCpu),
-            Cause::QemuArtefact
-        );
+        for triple_fault in [true, false] {
+            let reset = Ended::Reset { triple_fault };
+            assert_eq!(of(reset, Operation::AddCpu), Cause::QemuArtefact);
+            assert_eq!(of(reset, Operation::AddDimm(1)), Cause::Unexplained);
+        }
     }
 }

@@ -88,7 +88,10 @@ impl<'s, 'c> Crashed<'s, 'c> {
     /// Waits for the capture kernel's user space, no matter how it was booted.
     pub fn await_capture_kernel(&mut self) -> Result<(), Error> {
         let mut lines = Vec::new();
-        let release = self.vm.await_greeting(Role::Capture, |line| lines.push(line.clone()))?;
+        let release = self.vm.await_greeting(Role::Capture, |line| {
+            lines.push(line.clone());
+            Ok(())
+        })?;
         lines.iter().try_for_each(|line| self.listen(line))?;
         self.stage.outcome.enter(Phase::Capture, Instant::now());
         self.stage.outcome.now(format!("capture kernel {release} is up"));
@@ -219,7 +222,7 @@ impl<'s, 'c> Crashed<'s, 'c> {
     }
 
     /// Takes note of a line of the console.
-    fn listen(&mut self, line: &Line) -> Result<(), Error> {
+    pub(super) fn listen(&mut self, line: &Line) -> Result<(), Error> {
         if let Some(said) = console::parse(&line.text)? {
             self.stage.outcome.at(line.at, line.text.trim_start());
             if matches!(said, Said::Resetting(_)) {

@@ -17,6 +17,8 @@ pub(crate) enum Need {
     /// A kernel that does not.
     NoCrashHotplug,
     Hotplug,
+    /// Old memory through /proc/kcore, and a log as `kdump-loader last` writes it.
+    Kcore,
     KexecFile,
     /// Lockdown, and events from the kernel to user space.
     Lockdown,
@@ -95,7 +97,7 @@ impl Need {
             Self::DebianDisk => context.debian_disk().map(drop),
             Self::Purgatory => all_built(context, &[context::PURGATORY]),
             Self::DropIns => all_built(context, DROP_INS),
-            Self::CrashHotplug | Self::NoCrashHotplug | Self::Hotplug => Ok(()),
+            Self::CrashHotplug | Self::NoCrashHotplug | Self::Hotplug | Self::Kcore => Ok(()),
             Self::KexecFile | Self::Lockdown | Self::HugePages | Self::FiveLevels => Ok(()),
         }
     }
@@ -138,6 +140,11 @@ impl Need {
                 HOTPLUG,
                 "the kernel has no memory hotplug: no /sys/devices/system/memory",
                 "[ -d /sys/devices/system/memory ]",
+            ),
+            Self::Kcore => (
+                &["PROC_KCORE", "PRINTK_TIME"],
+                "the kernel has no /proc/kcore, or dmesg prints no times or also threads",
+                r"[ -e /proc/kcore ] && dmesg | grep -q '^\[ *[0-9]*\.[0-9]*\] '",
             ),
             Self::Lockdown => (
                 &["SECURITYFS", "SECURITY_LOCKDOWN_LSM", "NET"],

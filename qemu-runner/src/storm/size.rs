@@ -18,7 +18,7 @@ const DESCRIPTORS_MIB: u64 = BLOCK_MIB * 64 / 4096;
 /// A number of blocks, one or more in each DIMM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
-    /// Memory blocks of [`BLOCK_MIB`] each.
+    /// Memory blocks of `BLOCK_MIB` each.
     pub blocks: u32,
     /// Blocks in each DIMM: one, unless QEMU has too few slots.
     pub blocks_per_dimm: u32,

@@ -5,8 +5,8 @@
 //! polls.
 //!
 //! ```text
-//! added:   insert event ──▶ cleared ──▶ _OST reports success ──▶ QEMU reports to the runner that the guest uses the device
-//! removed: remove event ──▶ cleared ──▶ (the kernel gives it up) ──▶ eject ──▶ QEMU reports to the runner that it is gone
+//! added:   insert event ──▶ cleared ──▶ _OST reports success ──▶ QEMU tells the runner
+//! removed: remove event ──▶ cleared ──▶ (given up) ──▶ eject ──▶ QEMU tells the runner
 //! ```
 
 use orders::{AWAIT_SECONDS, PhysSpan};

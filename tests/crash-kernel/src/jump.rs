@@ -113,7 +113,8 @@ pub fn state(crash: &Crash, identity: &Identity) -> State {
     // SAFETY: this only stops watching addresses.
     unsafe {
         asm!(
-            "mov dr7, {}", "mov dr0, {zero}", "mov dr1, {zero}", "mov dr2, {zero}", "mov dr3, {zero}",
+            "mov dr7, {}", "mov dr0, {zero}", "mov dr1, {zero}", "mov dr2, {zero}",
+            "mov dr3, {zero}",
             in(reg) DR7, zero = in(reg) 0_u64, options(nostack, preserves_flags)
         )
     };

@@ -2,9 +2,9 @@
 //! that captures.
 //!
 //! ```text
-//! runner ──orders, in a ramdisk or in memory────▶ crash kernel ──crash note, in a PT_NOTE──────▶ capture payload
-//!    ◀──────────facts, as lines on COM2───────────────┘                                                │
-//!    ◀──────────checks, as lines on COM2; ending, through isa-debug-exit───────────────────────────────┘
+//! runner ──orders (ramdisk or memory)──▶ crash kernel ──crash note (PT_NOTE)──▶ capture payload
+//!    ◀──────facts (lines on COM2)────────────┘                                       │
+//!    ◀──────checks (lines on COM2); ending (isa-debug-exit)──────────────────────────┘
 //! ```
 //!
 //! COM1 is only the purgatory's console, so that a case can remove it. COM2 ([`HARNESS_PORT`]) is

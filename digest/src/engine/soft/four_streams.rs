@@ -38,7 +38,10 @@ macro_rules! rotate_right {
 /// One round (FIPS 180-4 §6.2.2 step 3). Majority is computed as (a^b & b^c) ^ b. This round's a^b
 /// is the next round's b^c, which `$bc` carries over.
 macro_rules! round {
-    ($bc:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident $w_and_k:expr) => {
+    (
+        $bc:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident
+        $w_and_k:expr
+    ) => {
         let choice = _mm_xor_si128(_mm_and_si128(_mm_xor_si128($f, $g), $e), $g);
         let t1 = sum([$h, $w_and_k, choice, big_sigma1($e)]);
         let ab = _mm_xor_si128($a, $b);

@@ -7,7 +7,10 @@ use crate::{Block, State};
 /// One round (FIPS 180-4 §6.2.2 step 3), written as in `four_streams.rs`. Rotations share their
 /// last steps: Σ1 rotates by 6, 11 and 25, Σ0 by 2, 13 and 22.
 macro_rules! round {
-    ($bc:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident $w_and_k:expr) => {
+    (
+        $bc:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident
+        $w_and_k:expr
+    ) => {
         let choice = (($f ^ $g) & $e) ^ $g;
         let big_sigma1 =
             (($e.rotate_right(25 - 11) ^ $e).rotate_right(11 - 6) ^ $e).rotate_right(6);

@@ -75,7 +75,9 @@ proptest! {
         let Some(submit) = world.first(Call::Submit) else { return Ok(()) };
         let unread = world.moments[..submit].iter().any(|m| m.call == Call::Changed && m.refused);
         let armed = world.moments.get(submit + 1).and_then(|after| after.before.armed);
-        let (false, false, Some(armed)) = (unread, world.moments[submit].refused, armed) else { return Ok(()) };
+        let (false, false, Some(armed)) = (unread, world.moments[submit].refused, armed) else {
+            return Ok(());
+        };
         let builds = (0..submit).filter(|&at| world.moments[at].call == Call::Build);
         for build in builds.take(ROUNDS as usize) {
             prop_assert!(armed.describes >= world.changes_before(build + 1));

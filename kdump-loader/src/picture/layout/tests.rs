@@ -50,13 +50,19 @@ proptest! {
         let details = layout.parts.iter().map(|part| &part.detail);
         let rulers = layout.parts.iter().map(|part| &part.ruler);
         let samples = layout.samples.iter().map(|(_, rect)| rect);
-        let solid: Vec<_> = details.chain(rulers).chain(samples).chain(texts(&layout).map(|text| &text.rect)).collect();
+        let solid: Vec<_> = details
+            .chain(rulers)
+            .chain(samples)
+            .chain(texts(&layout).map(|text| &text.rect))
+            .collect();
         apart(solid.iter().copied())?;
         for rect in solid {
             prop_assert!(inside(rect, &picture), "{rect:?}");
         }
         for part in &layout.parts {
-            for (column, pieces) in [(&part.overview, &part.overview_pieces), (&part.detail, &part.pieces)] {
+            for (column, pieces) in
+                [(&part.overview, &part.overview_pieces), (&part.detail, &part.pieces)]
+            {
                 apart(pieces.iter().map(|(_, rect)| rect))?;
                 for (_, rect) in pieces {
                     prop_assert!(inside(rect, column), "{rect:?} in {column:?}");
@@ -64,10 +70,16 @@ proptest! {
                 let filled: f64 = pieces.iter().map(|(_, rect)| rect.h).sum();
                 prop_assert!((filled - column.h).abs() < EPSILON, "pieces fill their part");
             }
-            prop_assert!(part.pieces.iter().all(|(_, rect)| rect.h + EPSILON >= LEAST_PIECE), "thin enough to be missed");
+            prop_assert!(
+                part.pieces.iter().all(|(_, rect)| rect.h + EPSILON >= LEAST_PIECE),
+                "thin enough to be missed"
+            );
             for label in &part.label {
                 let (label, beside) = (&label.rect, &part.detail);
-                prop_assert!(label.y >= beside.y && label.bottom() <= beside.bottom(), "{label:?} is not beside {beside:?}");
+                prop_assert!(
+                    label.y >= beside.y && label.bottom() <= beside.bottom(),
+                    "{label:?} is not beside {beside:?}"
+                );
             }
         }
     }
@@ -83,7 +95,8 @@ proptest! {
                 y = rect.bottom();
             }
         }
-        let bottoms = layout.parts.last().map(|part| (part.overview.bottom(), part.detail.bottom()));
+        let bottoms =
+            layout.parts.last().map(|part| (part.overview.bottom(), part.detail.bottom()));
         prop_assert!(bottoms.is_none_or(|(left, right)| (left - right).abs() < EPSILON));
     }
 
@@ -103,7 +116,9 @@ proptest! {
                 scales.push(drawn.detail.h / bytes(part));
             }
         }
-        let Some(&scale) = scales.first() else { return Err(TestCaseError::fail("nothing is to scale")) };
+        let Some(&scale) = scales.first() else {
+            return Err(TestCaseError::fail("nothing is to scale"));
+        };
         for (part, drawn) in parts.iter().zip(&layout.parts) {
             let height = bytes(part) * scale;
             let is = match drawn.scale {
@@ -119,12 +134,19 @@ proptest! {
     fn legend_explains_exactly_what_occurs(summary in any_summary()) {
         let layout = of(&summary);
         for care in Care::ALL {
-            let occurs = layout.parts.iter().any(|part| part.pieces.iter().any(|piece| piece.0 == care));
-            prop_assert_eq!(layout.samples.iter().any(|(sample, _)| *sample == Sample::Care(care)), occurs);
+            let occurs =
+                layout.parts.iter().any(|part| part.pieces.iter().any(|piece| piece.0 == care));
+            prop_assert_eq!(
+                layout.samples.iter().any(|(sample, _)| *sample == Sample::Care(care)),
+                occurs
+            );
         }
         for scale in [Scale::True, Scale::Shortened, Scale::Enlarged] {
             let occurs = layout.parts.iter().any(|part| part.scale == scale);
-            prop_assert_eq!(layout.samples.iter().any(|(sample, _)| *sample == Sample::Scale(scale)), occurs);
+            prop_assert_eq!(
+                layout.samples.iter().any(|(sample, _)| *sample == Sample::Scale(scale)),
+                occurs
+            );
         }
     }
 }

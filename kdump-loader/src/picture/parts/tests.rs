@@ -79,7 +79,10 @@ proptest! {
             prop_assert_eq!(part.range.end(), at);
         }
         prop_assert_eq!(at, summary.crash_region.start + summary.crash_region.len);
-        prop_assert_eq!(parts.iter().filter(|part| part.pieces[0].care != Care::Free).count(), summary.segments.len());
+        prop_assert_eq!(
+            parts.iter().filter(|part| part.pieces[0].care != Care::Free).count(),
+            summary.segments.len()
+        );
     }
 }
 

@@ -28,9 +28,15 @@ enum Before {
 fn before() -> impl Strategy<Value = Before> {
     prop_oneof![
         6 => Just(Before::Nothing),
-        3 => (prop::collection::vec(any::<u8>(), 0..8), any::<bool>()).prop_map(|(bytes, mode)| Before::File(bytes, mode)),
+        3 => (prop::collection::vec(any::<u8>(), 0..8), any::<bool>())
+            .prop_map(|(bytes, mode)| Before::File(bytes, mode)),
         2 => Just(Before::Same),
-        2 => prop::sample::select(vec!["/dev/null", "nowhere", "/usr/lib/systemd/system/kdump-loader.service"]).prop_map(Before::Link),
+        2 => prop::sample::select(vec![
+            "/dev/null",
+            "nowhere",
+            "/usr/lib/systemd/system/kdump-loader.service",
+        ])
+        .prop_map(Before::Link),
         1 => Just(Before::Directory),
     ]
 }
@@ -79,7 +85,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn uninstalling_restores_any_tree(befores in prop::collection::vec(before(), PLACES), debian: bool, mask: bool) {
+    fn uninstalling_restores_any_tree(
+        befores in prop::collection::vec(before(), PLACES),
+        debian: bool,
+        mask: bool,
+    ) {
         let root = machine(&befores, debian);
         let before = root.contents();
         if root.install(mask).is_err() {
@@ -97,7 +107,10 @@ proptest! {
     /// rolled back or finished.
     #[test]
     fn killed_run_can_be_rolled_back_and_finished(
-        befores in prop::collection::vec(before(), PLACES), debian: bool, undone in prop::collection::vec(0..3, 32), finish: bool,
+        befores in prop::collection::vec(before(), PLACES),
+        debian: bool,
+        undone in prop::collection::vec(0..3, 32),
+        finish: bool,
     ) {
         let root = machine(&befores, debian);
         let before = root.contents();
@@ -107,7 +120,9 @@ proptest! {
         let whole = root.contents();
         let tree = Tree::new(root.path()).unwrap();
         let entries = ledger::Ledger::read(&tree).unwrap().unwrap().entries;
-        for (entry, undone) in entries.iter().filter(|entry| entry.made != ledger::Made::Directory).zip(undone) {
+        for (entry, undone) in
+            entries.iter().filter(|entry| entry.made != ledger::Made::Directory).zip(undone)
+        {
             match (undone, entry.kept) {
                 (0, _) => {}
                 // Killed before the old file was kept.

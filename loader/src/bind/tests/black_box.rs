@@ -45,6 +45,30 @@ fn block_names_four_records_two_copies_and_the_log_in_crash_memory() {
 }
 
 #[test]
+fn purgatory_accepts_the_black_box_as_the_loader_wrote_it() {
+    let (request, machine) = (with_black_box(), machine());
+    let image = crate::build(&request, &machine).unwrap();
+    let black_box = received(&image, &request).black_box;
+    let log = black_box.log.as_ref().unwrap();
+    let spans = black_box.records().chain(log.copies());
+    let spans: Vec<_> = spans.map(|span| (span.start(), span.len())).collect();
+    let written = ranges(image.black_box().unwrap());
+    assert_eq!(spans, written.iter().map(|at| (at.start(), at.len())).collect::<Vec<_>>());
+    let resolved = machine.printk.unwrap();
+    for (read, array) in [
+        (log.descriptors, resolved.descriptors),
+        (log.infos, resolved.infos),
+        (log.text, resolved.text),
+    ] {
+        assert_eq!((read.span.start(), read.span.len()), (array.range.start(), array.range.len()));
+        assert_eq!((read.element_len, read.kept), (array.element_len.into(), array.kept.into()));
+    }
+    assert_eq!((log.head_id, log.head_lpos), (24, 64));
+    let kcs = black_box.signals.kcs.unwrap();
+    assert_eq!((black_box.signals.pvpanic, kcs.data, kcs.status), (Some(0x505), 0xca2, 0xca3));
+}
+
+#[test]
 fn no_part_of_the_dump_is_in_the_black_box() {
     let machine = machine();
     let ranges = ranges(&black_box(&with_black_box(), &machine));

@@ -1,10 +1,13 @@
 //! Machines with any number of memory ranges and CPUs at any address. The purgatory accepts every
 //! image that the loader builds for them, including the elfcorehdr.
 
+use std::num::NonZeroU64;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::machine::CrashNotes;
+use crate::request::SignalChoice;
 
 const PAGE: u64 = 4096;
 /// Physical addresses of the example's CPUs.
@@ -70,6 +73,13 @@ fn machines() -> impl Strategy<Value = Machine> {
                 .collect();
             machine.possible_cpus = machine.crash_notes.len() as u32 + absent;
             machine.kcore.page_offset = 0xff11_0000_0000_0000 + (direct_map << 30);
+            // The running kernel's log is never in crash memory.
+            let log = machine.printk.as_ref().unwrap();
+            let arrays = [log.descriptors, log.infos, log.text].map(|array| array.range);
+            let mut parts = arrays.into_iter().chain([log.ringbuffer]);
+            if parts.any(|part| machine.crash_regions.iter().any(|region| region.overlaps(part))) {
+                machine.printk = Err(crate::machine::printk::Unresolved::NoNote);
+            }
             machine
         },
     )
@@ -79,8 +89,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn purgatory_accepts_every_image_of_every_machine(machine in machines()) {
-        let request = request();
+    fn purgatory_accepts_every_image_of_every_machine(machine in machines(), generation: u64) {
+        let black_box = NonZeroU64::new(generation);
+        let request = Request { black_box, signals: SignalChoice::Auto, ..request() };
         let image = match crate::build(&request, &machine) {
             Ok(image) => image,
             // The one thing that such a machine may lack.
@@ -89,11 +100,20 @@ proptest! {
             Err(error) => panic!("{error}"),
         };
         let handoff = received(&image, &request);
-        let segment = image.segments().iter().find(|segment| segment.kind() == SegmentKind::Elfcorehdr).unwrap();
+        let segment = image
+            .segments()
+            .iter()
+            .find(|segment| segment.kind() == SegmentKind::Elfcorehdr)
+            .unwrap();
         let mut elfcorehdr = segment.bytes().to_vec();
         elfcorehdr.resize(segment.range().len() as usize, 0);
-        let checked = purgatory::elfcorehdr::check(&elfcorehdr, handoff.crash_region, handoff.phys_limit);
+        let checked =
+            purgatory::elfcorehdr::check(&elfcorehdr, handoff.crash_region, handoff.phys_limit);
         prop_assert_eq!(checked, Ok(()));
         prop_assert_eq!(handoff.elfcorehdr_copy.len(), segment.bytes().len() as u64);
+        let used: u64 = image.segments().iter().map(|segment| segment.range().len()).sum();
+        if image.crash_region().len() > used + (18 << 20) {
+            prop_assert_eq!(handoff.black_box.generation, generation, "there is room for a record");
+        }
     }
 }

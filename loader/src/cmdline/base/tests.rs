@@ -297,13 +297,19 @@ proptest! {
     fn filter_drops_what_the_table_lists_and_keeps_all_other_words_in_order(line in any_line()) {
         let base = Base::reused(&line, "");
         let (before, end) = parameters(&line);
-        let texts = |words: Vec<crate::cmdline::parameter::Word<'_>>| words.iter().map(|word| word.text.to_vec()).collect::<Vec<_>>();
-        let (dropped, kept): (Vec<_>, Vec<_>) = before.into_iter().partition(|word| row_of(word).is_some());
+        let texts = |words: Vec<crate::cmdline::parameter::Word<'_>>| {
+            words.iter().map(|word| word.text.to_vec()).collect::<Vec<_>>()
+        };
+        let (dropped, kept): (Vec<_>, Vec<_>) =
+            before.into_iter().partition(|word| row_of(word).is_some());
         let (after, after_end) = parameters(&base.line);
         prop_assert_eq!(texts(after), texts(kept));
         prop_assert_eq!(texts(dropped), base.dropped.clone());
         prop_assert_eq!(&base.line[after_end..], &line[end..]);
-        prop_assert_eq!(Base::reused(&base.line, ""), Base { line: base.line.clone(), dropped: Vec::new() });
+        prop_assert_eq!(
+            Base::reused(&base.line, ""),
+            Base { line: base.line.clone(), dropped: Vec::new() }
+        );
         if base.dropped.is_empty() {
             prop_assert_eq!(base.line, line);
         }

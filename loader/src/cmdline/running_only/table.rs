@@ -3,12 +3,14 @@
 //!
 //! | parameter | reason |
 //! | --- | --- |
-//! | `root=`, `rd.*`, `ip=`, `netroot=` | the initrd finds the dump target by them; kdumpctl's own initrd needs none of them |
-//! | `console=`, `earlyprintk=`, `quiet`, `panic=` | they decide what the user sees, and when the machine restarts |
+//! | `root=`, `rd.*`, `ip=`, `netroot=` | the initrd finds the dump target by them |
+//! | `console=`, `earlyprintk=`, `quiet`, `panic=` | what the user sees, when the machine restarts |
 //! | `intel_iommu=`, `iommu=`, `pci=`, `efi=` | the machine's devices may need them |
 //! | `nr_cpus=`, `maxcpus=`, `cgroup_disable=`, `numa=off` | they make the capture kernel smaller |
 //! | `oops=panic` | a restart after an oops is better than a capture kernel that hangs |
 //! | `acpi_rsdp=`, `mem_encrypt=` | they apply to every kernel on the machine |
+//!
+//! kdumpctl's own initrd needs none of the first row.
 
 use super::{Row, Values, Weight};
 

@@ -255,7 +255,10 @@ proptest! {
     ) {
         // `built` compares the lengths.
         built(|machine, request, _, _| {
-            machine.reserved = reserved.into_iter().map(|(start, len)| range(start << 16, (start + len) << 16)).collect();
+            machine.reserved = reserved
+                .into_iter()
+                .map(|(start, len)| range(start << 16, (start + len) << 16))
+                .collect();
             let efi = machine.efi.as_mut().unwrap();
             efi.runtime_map = efi.runtime_map.iter().copied().cycle().take(descriptors).collect();
             request.noefi = noefi;

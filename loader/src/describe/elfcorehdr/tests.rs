@@ -129,8 +129,10 @@ proptest! {
         for address in (0..600 * UNIT).step_by(UNIT as usize) {
             let unit = range(address, address + UNIT);
             let within = |ranges: &[PhysRange]| ranges.iter().any(|range| range.contains(unit));
-            let wanted = within(&machine.system_ram) && address >= LOW_1M
-                && !within(&machine.crash_regions) && !within(machine.crash_cma.as_deref().unwrap());
+            let wanted = within(&machine.system_ram)
+                && address >= LOW_1M
+                && !within(&machine.crash_regions)
+                && !within(machine.crash_cma.as_deref().unwrap());
             prop_assert_eq!(within(&loads), wanted, "at {:#x}", address);
         }
     }

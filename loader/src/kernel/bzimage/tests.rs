@@ -242,7 +242,9 @@ proptest! {
         let file = InputFile { path: "vmlinuz".into(), bytes };
         if let Ok(kernel) = kernel::parse(&file) {
             prop_assert!(kernel.alignment.is_power_of_two());
-            prop_assert!(kernel.init_size >= kernel.payload.len() as u64 && !kernel.payload.is_empty());
+            prop_assert!(
+                kernel.init_size >= kernel.payload.len() as u64 && !kernel.payload.is_empty()
+            );
             prop_assert!(SETUP_HEADER_AT + kernel.setup_header.len() <= SETUP_HEADER_MAX_END);
             prop_assert!(kernel.xloadflags & XLF_KERNEL_64 != 0);
         }

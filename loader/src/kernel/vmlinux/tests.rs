@@ -131,8 +131,8 @@ fn vmlinux_of_debug_information_only_is_refused() {
         message.contains("debug information only") && message.contains("0x1000040"),
         "{message}"
     );
-    // After objcopy: no segment has the entry point's bytes, but one may have other bytes, such as a
-    // note.
+    // After objcopy: no segment has the entry point's bytes, but one may have other bytes, such as
+    // a note.
     let mut empty = segments();
     empty[1].bytes.clear();
     assert!(refusal(LINKED_AT + 0x40, &empty).contains("debug information only"));

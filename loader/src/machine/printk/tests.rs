@@ -169,7 +169,11 @@ fn machine_whose_memory_cannot_be_read_is_a_machine_without_a_kernel_log() {
 
 proptest! {
     #[test]
-    fn no_memory_leads_outside_of_ram(bytes in prop::collection::vec(any::<u8>(), 96), at in 0..12usize, value in 0..64u64) {
+    fn no_memory_leads_outside_of_ram(
+        bytes in prop::collection::vec(any::<u8>(), 96),
+        at in 0..12usize,
+        value in 0..64u64,
+    ) {
         // Some of the fields are plausible.
         let mut some = example::printk_ring(RING_AT, 12, 17);
         some[at * 8..at * 8 + 8].copy_from_slice(&value.to_le_bytes());
@@ -178,8 +182,12 @@ proptest! {
             let machine = example::machine();
             for array in [ring.descriptors, ring.infos, ring.text] {
                 prop_assert!(machine.system_ram.iter().any(|ram| ram.contains(array.range)));
-                prop_assert!(!machine.crash_regions.iter().any(|region| region.overlaps(array.range)));
-                prop_assert!(u64::from(array.kept) * u64::from(array.element_len) <= array.range.len());
+                prop_assert!(
+                    !machine.crash_regions.iter().any(|region| region.overlaps(array.range))
+                );
+                prop_assert!(
+                    u64::from(array.kept) * u64::from(array.element_len) <= array.range.len()
+                );
             }
             prop_assert!(ring.copy_len() <= MAX_LOG_COPY_LEN);
         }

@@ -22,8 +22,8 @@ const LARGEST: u64 = 64 << 20;
 pub enum Refusal {
     /// A link leads out of the snapshot.
     #[error(
-        "is a link that leads out of the snapshot: take the snapshot again, or replace the link with a \
-         copy of the file"
+        "is a link that leads out of the snapshot: take the snapshot again, or replace the link \
+         with a copy of the file"
     )]
     LeadsOut,
     /// It is not a regular file.

@@ -28,7 +28,11 @@ fn state_of_the_armed_image_is_read() {
 fn state_that_is_missing_or_garbled_is_named() {
     let error = KexecState::read(planted(&[SIZE]).path()).unwrap_err();
     assert!(
-        matches!(&error, Error::Missing { path, .. } if path.ends_with("sys/kernel/kexec/crash_loaded")),
+        matches!(
+            &error,
+            Error::Missing { path, .. }
+                if path.ends_with("sys/kernel/kexec/crash_loaded")
+        ),
         "{error:?}"
     );
     for (path, text) in [(LOADED.0, "2\n"), (SIZE.0, "many\n"), (CPU, "yes\n"), (MEMORY, "")] {

@@ -151,7 +151,11 @@ fn kcore_must_show_one_text_and_one_direct_map() {
 
 proptest! {
     #[test]
-    fn kcore_cut_or_changed_anywhere_is_read_or_refused(cut in 0..700usize, at in 0..500usize, byte: u8) {
+    fn kcore_cut_or_changed_anywhere_is_read_or_refused(
+        cut in 0..700usize,
+        at in 0..500usize,
+        byte: u8,
+    ) {
         let mut bytes = example::kcore(&KCORE_LOADS);
         bytes[at] = byte;
         bytes.truncate(cut);
@@ -159,14 +163,18 @@ proptest! {
         prop_assert!(headers.len() <= bytes.len());
         let found = source::Found { path: "kcore".into(), bytes: headers, expected: "a core" };
         if let Ok(kcore) = kcore::parse(&found) {
-            prop_assert!(kcore.text_len > 0 && kcore.text_virt.checked_add(kcore.text_len).is_some());
+            prop_assert!(
+                kcore.text_len > 0 && kcore.text_virt.checked_add(kcore.text_len).is_some()
+            );
         }
     }
 
     #[test]
-    fn iomem_of_any_text_is_read_or_refused(text in "([ 0-9a-f-]{0,12}( : )?(System RAM|Crash \
-                                                     kernel|Reserved)?\n?){0,6}") {
-        let found = source::Found { path: "iomem".into(), bytes: text.into_bytes(), expected: "lines" };
+    fn iomem_of_any_text_is_read_or_refused(
+        text in "([ 0-9a-f-]{0,12}( : )?(System RAM|Crash kernel|Reserved)?\n?){0,6}",
+    ) {
+        let found =
+            source::Found { path: "iomem".into(), bytes: text.into_bytes(), expected: "lines" };
         if let Ok(iomem) = iomem::parse(&found) {
             prop_assert!(!iomem.system_ram.is_empty() && iomem.system_ram.is_sorted());
         }

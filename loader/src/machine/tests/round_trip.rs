@@ -88,7 +88,11 @@ proptest! {
     #[test]
     fn iomem_of_any_tree_is_read_back_range_by_range(
         tree in trees(),
-        base in prop_oneof![Just(0), Just((1 << 52) - UNITS as u64 * UNIT), (0..1u64 << 40).prop_map(|page| page * 4096)],
+        base in prop_oneof![
+            Just(0),
+            Just((1 << 52) - UNITS as u64 * UNIT),
+            (0..1u64 << 40).prop_map(|page| page * 4096),
+        ],
     ) {
         let (mut text, mut units) = (String::new(), [[false; UNITS]; NAMES.len()]);
         write(&tree, base, (0, UNITS), 0, &mut text, &mut units);
@@ -112,15 +116,21 @@ proptest! {
     }
 
     #[test]
-    fn vmcoreinfo_at_any_address_is_read_back_or_refused(start: u64, len in prop_oneof![0..0x10000u64, any::<u64>()]) {
+    fn vmcoreinfo_at_any_address_is_read_back_or_refused(
+        start: u64,
+        len in prop_oneof![0..0x10000u64, any::<u64>()],
+    ) {
         // `vmcoreinfo_show`, kernel/ksysfs.c: "%pa %x\n".
         let read = kexec::parse_vmcoreinfo(&found(format!("{start:#018x} {len:x}\n"))).ok();
         prop_assert_eq!(read, PhysRange::with_len(start, len).filter(|_| len > 0));
     }
 
     #[test]
-    fn crash_cma_ranges_are_read_back_joined(lens in prop::collection::vec((0..3u64, 1..0x1_0000u64), 0..8)) {
-        let (mut text, mut end, mut expected) = (String::new(), 0x1000_0000, Vec::<(u64, u64)>::new());
+    fn crash_cma_ranges_are_read_back_joined(
+        lens in prop::collection::vec((0..3u64, 1..0x1_0000u64), 0..8),
+    ) {
+        let (mut text, mut end, mut expected) =
+            (String::new(), 0x1000_0000, Vec::<(u64, u64)>::new());
         for (gap, pages) in lens {
             let start = end + gap * 4096;
             end = start + pages * 4096;
@@ -131,7 +141,10 @@ proptest! {
             }
         }
         let read = kexec::parse_cma_ranges(&found(text)).unwrap();
-        prop_assert_eq!(read.iter().map(|range| (range.start(), range.end())).collect::<Vec<_>>(), expected);
+        prop_assert_eq!(
+            read.iter().map(|range| (range.start(), range.end())).collect::<Vec<_>>(),
+            expected
+        );
     }
 
     #[test]

@@ -146,10 +146,17 @@ proptest! {
         let starts = starts(&free, PAGE_SIZE);
         let (count, optimum) = best(&starts, PAGE_SIZE, 4);
         prop_assert_eq!(chosen.len(), count);
-        prop_assert!(chosen.iter().all(|page| starts.contains(&page.start()) && page.len() == PAGE_SIZE));
+        prop_assert!(
+            chosen.iter().all(|page| starts.contains(&page.start()) && page.len() == PAGE_SIZE)
+        );
         // Each is farther from the others than half the best distance, or as far as is wanted.
         let bound = (apart * PAGE_SIZE).min(optimum.div_ceil(2));
-        prop_assert!(least_distance(&chosen) >= bound, "{:?}, but {:#x} is possible", chosen, optimum);
+        prop_assert!(
+            least_distance(&chosen) >= bound,
+            "{:?}, but {:#x} is possible",
+            chosen,
+            optimum
+        );
     }
 
     #[test]
@@ -167,7 +174,12 @@ proptest! {
         prop_assert_eq!(chosen.len(), count);
         prop_assert!(chosen.iter().all(|copy| starts.contains(&copy.start()) && copy.len() == len));
         let bound = (apart * PAGE_SIZE).min(optimum.div_ceil(2)).max(len);
-        prop_assert!(least_distance(&chosen) >= bound, "{:?}, but {:#x} is possible", chosen, optimum);
+        prop_assert!(
+            least_distance(&chosen) >= bound,
+            "{:?}, but {:#x} is possible",
+            chosen,
+            optimum
+        );
     }
 
     #[test]
@@ -190,7 +202,11 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_is_used_is_reserved(len in 1..600u64, used in 3..400u64, copy in prop::option::of(1..9u64 << 20)) {
+    fn nothing_that_is_used_is_reserved(
+        len in 1..600u64,
+        used in 3..400u64,
+        copy in prop::option::of(1..9u64 << 20),
+    ) {
         prop_assume!(used < len);
         let placed = placed(len * MIB, used * MIB);
         let needs = Needs { log_copy: copy, ..NEEDS };
@@ -198,7 +214,9 @@ proptest! {
         let mut taken = placed.segments();
         taken.push(placed.hole);
         for range in black_box.ranges() {
-            prop_assert!(range.start().is_multiple_of(PAGE_SIZE) && range.len().is_multiple_of(PAGE_SIZE));
+            prop_assert!(
+                range.start().is_multiple_of(PAGE_SIZE) && range.len().is_multiple_of(PAGE_SIZE)
+            );
             prop_assert!(placed.crash_region.contains(range));
             prop_assert!(range.end() + SPOILED_AT_THE_END <= placed.crash_region.end());
             prop_assert!(!taken.iter().any(|other| other.overlaps(range)), "{:?}", range);

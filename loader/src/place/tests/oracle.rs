@@ -178,7 +178,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
-    fn there_is_a_place_if_and_only_if_trying_every_page_finds_one(needs in few_pages(), region in small_region(48)) {
+    fn there_is_a_place_if_and_only_if_trying_every_page_finds_one(
+        needs in few_pages(),
+        region in small_region(48),
+    ) {
         match place(&needs, region) {
             Ok(placed) => {
                 prop_assert!(is_legal(&placed, &needs, region), "{:?}", placed);
@@ -190,14 +193,21 @@ proptest! {
                 prop_assert_eq!(have, region.len());
                 // The size in the message is exact, to the page.
                 let of = |len| PhysRange::with_len(region.start(), len).unwrap();
-                prop_assert!(exists(&needs, of(needed)) && !exists(&needs, of(needed - 1)), "{:#x} bytes", needed);
+                prop_assert!(
+                    exists(&needs, of(needed)) && !exists(&needs, of(needed - 1)),
+                    "{:#x} bytes",
+                    needed
+                );
             }
             Err(error) => panic!("{error}"),
         }
     }
 
     #[test]
-    fn order_costs_room_only_below_the_kernel(mut needs in few_pages(), region in small_region(12)) {
+    fn order_costs_room_only_below_the_kernel(
+        mut needs in few_pages(),
+        region in small_region(12),
+    ) {
         // Some kernels that fit anywhere, and others that just fit.
         needs.kernel.pref_address = region.start() + needs.kernel.pref_address % (8 * PAGE_SIZE);
         // A purgatory like ours.
@@ -206,21 +216,27 @@ proptest! {
         let header_end = start + pages(needs.elfcorehdr);
         let after_hole = (header_end + pages(needs.hole)) * PAGE_SIZE;
         let hole = Piece { len: needs.hole, alignment: PAGE_SIZE, lowest: 0 };
-        let unordered: Vec<Piece> = pieces(&needs).into_iter().chain((needs.hole > 0).then_some(hole)).collect();
+        let unordered: Vec<Piece> =
+            pieces(&needs).into_iter().chain((needs.hole > 0).then_some(hole)).collect();
         let room_for_header = header_end * PAGE_SIZE <= region.end();
-        let possible = room_for_header && in_any_order(&unordered, &mut vec![(start, header_end)], start, region.end());
+        let possible = room_for_header
+            && in_any_order(&unordered, &mut vec![(start, header_end)], start, region.end());
         match place(&needs, region) {
             Ok(_) => prop_assert!(possible),
             Err(_) if possible => {
                 let KernelNeeds { alignment, pref_address, .. } = needs.kernel;
-                prop_assert!(!after_hole.is_multiple_of(alignment) || after_hole < pref_address.max(1 << 20));
+                prop_assert!(
+                    !after_hole.is_multiple_of(alignment) || after_hole < pref_address.max(1 << 20)
+                );
             }
             Err(_) => {}
         }
     }
 
     #[test]
-    fn hole_has_a_page_table_for_every_gibibyte_up_to_the_end_of_ram(ends in prop::collection::vec(1..1u64 << 40, 1..6)) {
+    fn hole_has_a_page_table_for_every_gibibyte_up_to_the_end_of_ram(
+        ends in prop::collection::vec(1..1u64 << 40, 1..6),
+    ) {
         let mut machine = example::machine();
         machine.system_ram = ends.iter().map(|&end| PhysRange::new(0, end).unwrap()).collect();
         prop_assert_eq!(hole_for(&machine), 1 << 20);

@@ -82,9 +82,11 @@ fn symbol_that_is_missing_or_has_another_size_or_no_bytes_is_refused_by_name() {
             );
             let Err(Error::Relocatable(error)) = parse(&longer) else { panic!("{spoilt}") };
             let expected = (len + 1, len);
-            assert!(
-                matches!(&error.defect, Defect::SymbolSize { symbol, found, given } if symbol == spoilt && (*found, *given) == expected)
-            );
+            assert!(matches!(
+                &error.defect,
+                Defect::SymbolSize { symbol, found, given }
+                    if symbol == spoilt && (*found, *given) == expected
+            ));
         }
         let mut zeroes = object().with_written(symbols(contract));
         zeroes.parts.last_mut().unwrap().kind = SHT_NOBITS;

@@ -61,7 +61,11 @@ fn section_whose_alignment_is_not_a_power_of_two_is_refused_by_name() {
         let defect = refused(|object| object.parts[usize::from(section) - 1].alignment = alignment);
         let name = object().parts[usize::from(section) - 1].name;
         assert!(
-            matches!(&defect, Defect::Alignment { section, alignment: a } if section == name && *a == alignment),
+            matches!(
+                &defect,
+                Defect::Alignment { section, alignment: a }
+                    if section == name && *a == alignment
+            ),
             "{defect}"
         );
     }
@@ -171,9 +175,11 @@ fn symbol_is_not_written_with_another_size_or_where_the_file_has_no_bytes() {
     let mut bound = program.bind(LOW).unwrap();
     for given in [0, 7, 9] {
         let error = bound.set("table", &vec![1; given as usize]).unwrap_err();
-        assert!(
-            matches!(&error.defect, Defect::SymbolSize { symbol, found: 8, given: g } if symbol == "table" && *g == given)
-        );
+        assert!(matches!(
+            &error.defect,
+            Defect::SymbolSize { symbol, found: 8, given: g }
+                if symbol == "table" && *g == given
+        ));
     }
     let error = bound.set("stack", &[1; 1000]).unwrap_err();
     assert!(matches!(&error.defect, Defect::SymbolNotInFile { symbol } if symbol == "stack"));
@@ -188,7 +194,11 @@ fn address_that_is_not_aligned_or_too_high_is_refused() {
     for address in [1, 128, !255, !1023] {
         let error = program.bind(address).unwrap_err();
         assert!(
-            matches!(error.defect, Defect::Address { address: a, alignment: 256, .. } if a == address),
+            matches!(
+                error.defect,
+                Defect::Address { address: a, alignment: 256, .. }
+                    if a == address
+            ),
             "{address:#x}"
         );
     }

@@ -77,7 +77,10 @@ fn end_machine_check() {
     // SAFETY: a machine check was raised, so the CPU has this register, in which only 0 may be
     // written. It does not affect memory.
     unsafe {
-        asm!("wrmsr", in("ecx") MCG_STATUS, in("eax") 0, in("edx") 0, options(att_syntax, nomem, nostack, preserves_flags))
+        asm!(
+            "wrmsr", in("ecx") MCG_STATUS, in("eax") 0, in("edx") 0,
+            options(att_syntax, nomem, nostack, preserves_flags)
+        )
     };
 }
 
@@ -88,7 +91,10 @@ fn rdmsr(register: u32) -> u64 {
     // SAFETY: a machine check was raised, so the CPU has these registers, and IA32_MCG_CAP counts
     // the banks. Reading them does not affect memory.
     unsafe {
-        asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(att_syntax, nomem, nostack, preserves_flags))
+        asm!(
+            "rdmsr", in("ecx") register, out("eax") low, out("edx") high,
+            options(att_syntax, nomem, nostack, preserves_flags)
+        )
     };
     u64::from(high) << 32 | u64::from(low)
 }

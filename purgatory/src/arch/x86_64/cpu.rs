@@ -26,7 +26,10 @@ pub fn tsc() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: RDTSC exists on every x86-64 CPU; CR4.TSD is 0 and would not matter at CPL 0.
     unsafe {
-        asm!("rdtsc", out("eax") low, out("edx") high, options(att_syntax, nomem, nostack, preserves_flags))
+        asm!(
+            "rdtsc", out("eax") low, out("edx") high,
+            options(att_syntax, nomem, nostack, preserves_flags)
+        )
     };
     u64::from(high) << 32 | u64::from(low)
 }

@@ -70,7 +70,10 @@ pub fn inb(port: u16) -> u8 {
     // SAFETY: every caller has checked the block's permissions, or in a drop-in the host's options.
     // Reading a register of a UART or of a KCS interface does not affect memory.
     unsafe {
-        asm!("inb %dx, %al", in("dx") port, out("al") byte, options(att_syntax, nomem, nostack, preserves_flags))
+        asm!(
+            "inb %dx, %al", in("dx") port, out("al") byte,
+            options(att_syntax, nomem, nostack, preserves_flags)
+        )
     };
     byte
 }
@@ -79,9 +82,12 @@ pub fn inb(port: u16) -> u8 {
 #[inline(never)] // `cargo xtask audit` knows port I/O by this name
 pub fn outb(port: u16, byte: u8) {
     // SAFETY: as in `inb`. The byte is a character for a UART, its line control, a signal to a
-    // device that a sealed block names, or the request to reset this machine. If the block is damaged, its port may be wrong and still gets characters:
-    // the price of reporting the damage.
+    // device that a sealed block names, or the request to reset this machine. If the block is
+    // damaged, its port may be wrong and still gets characters: the price of reporting the damage.
     unsafe {
-        asm!("outb %al, %dx", in("dx") port, in("al") byte, options(att_syntax, nomem, nostack, preserves_flags))
+        asm!(
+            "outb %al, %dx", in("dx") port, in("al") byte,
+            options(att_syntax, nomem, nostack, preserves_flags)
+        )
     };
 }

@@ -156,6 +156,10 @@ impl Open {
 
     #[inline(never)] // once for all steps
     fn write(&mut self) {
+        // Without a page, its CRC would be the most expensive part of verifying a small image.
+        if self.black_box.records().next().is_none() {
+            return;
+        }
         let record: *const Record = record::closed(&mut self.record, arch::nmis());
         for page in self.black_box.records() {
             arch::copy(record.addr() as u64, page.start(), size_of::<Record>() as u64);

@@ -185,7 +185,8 @@ proptest! {
     #[test]
     fn header_that_ends_early_is_refused(machine in machines(), cut: prop::sample::Index) {
         let segment = machine.header(0);
-        let used = EHDR_SIZE + usize::from(u16::from_le_bytes([segment[56], segment[57]])) * PHDR_SIZE;
+        let used =
+            EHDR_SIZE + usize::from(u16::from_le_bytes([segment[56], segment[57]])) * PHDR_SIZE;
         prop_assert_eq!(verdict(&segment[..cut.index(used)]), Err(Defect::Count));
     }
 }
@@ -196,13 +197,17 @@ proptest! {
     #[test]
     fn field_that_changes_alone_is_noticed_and_the_copy_is_a_cure(
         machine in machines(),
-        (in_ehdr, program, field) in (prop::bool::weighted(0.3), any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+        in_ehdr in prop::bool::weighted(0.3),
+        program in any::<prop::sample::Index>(),
+        field in any::<prop::sample::Index>(),
         difference in prop_oneof![(0..64u32).prop_map(|bit| 1 << bit), 1u64..],
     ) {
         let good = machine.header(0);
         let change = Change::of(&good, in_ehdr, program, field);
         let mut segment = good.clone();
-        for (byte, with) in segment[change.at..][..change.len].iter_mut().zip(difference.to_le_bytes()) {
+        for (byte, with) in
+            segment[change.at..][..change.len].iter_mut().zip(difference.to_le_bytes())
+        {
             *byte ^= with;
         }
         prop_assume!(segment != good);
@@ -210,7 +215,10 @@ proptest! {
             return Ok(());
         }
         let Err(defect) = verdict(&segment) else { panic!("{change:?} by {difference:#x} passes") };
-        prop_assert_eq!(mend(&mut segment, Some(&good), crash_region(), LIMIT), Mended::Restored(defect));
+        prop_assert_eq!(
+            mend(&mut segment, Some(&good), crash_region(), LIMIT),
+            Mended::Restored(defect)
+        );
         prop_assert_eq!(segment, good);
     }
 
@@ -222,13 +230,19 @@ proptest! {
     ) {
         // Over its first byte, or from somewhere inside; whichever place in the list it takes.
         let (crash, end) = (crash_region().start(), crash_region().end());
-        let reaching = if inside % 2 == 0 { (crash.saturating_sub(len), crash + 1) } else { (crash + inside, end + len) };
+        let reaching = if inside % 2 == 0 {
+            (crash.saturating_sub(len), crash + 1)
+        } else {
+            (crash + inside, end + len)
+        };
         let mut segment = machine.header(0);
         let notes = machine.notes.len() + 1;
         let index = notes + 1 + range.index(machine.dumped().len());
         let vaddr = PAGE_OFFSET_LOWEST + machine.direct_map * DIRECT_MAP_ALIGNMENT + reaching.0;
         let program = load(reaching.0, reaching.1 - reaching.0, vaddr);
-        for (bytes, word) in segment[EHDR_SIZE + index * PHDR_SIZE..][..PHDR_SIZE].chunks_mut(8).zip(program) {
+        for (bytes, word) in
+            segment[EHDR_SIZE + index * PHDR_SIZE..][..PHDR_SIZE].chunks_mut(8).zip(program)
+        {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
         prop_assert_eq!(verdict(&segment), Err(Defect::CrashRegion));

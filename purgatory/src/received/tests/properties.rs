@@ -266,7 +266,10 @@ proptest! {
         writes_nowhere_else(&handoff, &itself);
         let spans = [&block.leaf_table, &block.crash_region, &block.elfcorehdr, &block.report];
         let found = [handoff.leaf_table, handoff.crash_region, handoff.elfcorehdr, handoff.report];
-        prop_assert_eq!(found.map(|span| PhysSpan::new(span.start(), span.len())), spans.map(|span| *span));
+        prop_assert_eq!(
+            found.map(|span| PhysSpan::new(span.start(), span.len())),
+            spans.map(|span| *span)
+        );
         let count = block.region_count.get() as usize;
         let on_the_wire = |region: &ProvenRegion| {
             Region::new(region.kind, region.memory.start(), region.file_len, region.memory.len())

@@ -9,7 +9,7 @@ use crate::scenario::table;
 use crate::stage::{BALLAST_MARK, First, Setup, Stage};
 
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub(in crate::scenarios) enum Place {
     First,
     Middle,
     Last,
@@ -113,7 +113,7 @@ fn halt(stage: &mut Stage<'_>) -> Result<(), Error> {
     crashed.await_halt()
 }
 
-fn damage(
+pub(in crate::scenarios) fn damage(
     first: &mut First<'_, '_>,
     image: &ArmedImage,
     kind: RegionKind,
@@ -125,7 +125,11 @@ fn damage(
 }
 
 /// The console must name the region and a span around the damage, and no other.
-fn expect_named(said: &[Said], kind: RegionKind, address: u64) -> Result<(), Error> {
+pub(in crate::scenarios) fn expect_named(
+    said: &[Said],
+    kind: RegionKind,
+    address: u64,
+) -> Result<(), Error> {
     let named: Vec<_> = said.iter().filter(|said| matches!(said, Said::Corrupt { .. })).collect();
     let fits = |said: &&Said| match said {
         Said::Corrupt { segment, span } => segment == kind.name() && span.contains(&address),

@@ -1,5 +1,5 @@
-//! A simulated world: a machine that changes, a kernel that may reject an image, and the files below
-//! /run.
+//! A simulated world: a machine that changes, a kernel that may reject an image, and the files
+//! below /run.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

@@ -134,7 +134,8 @@ proptest! {
                 let payload_end = parts.payload_at() + parts.syssize as usize * 16;
                 let expected = CaptureKernel {
                     file: &file.bytes[..payload_end],
-                    setup_header: (&file.bytes[0x1f1..0x202 + usize::from(parts.jump_operand)]).into(),
+                    setup_header: (&file.bytes[0x1f1..0x202 + usize::from(parts.jump_operand)])
+                        .into(),
                     payload: (&file.bytes[parts.payload_at()..payload_end]).into(),
                     init_size: parts.init_size.into(),
                     alignment: parts.kernel_alignment.into(),
@@ -148,7 +149,12 @@ proptest! {
             }
             Err(error) => {
                 let message = error.defect.to_string();
-                prop_assert!(wrong.iter().any(|words| message.contains(words)), "{} instead of {:?}", message, wrong);
+                prop_assert!(
+                    wrong.iter().any(|words| message.contains(words)),
+                    "{} instead of {:?}",
+                    message,
+                    wrong
+                );
             }
         }
     }

@@ -110,7 +110,9 @@ proptest! {
                 let facts = (program.entry(), program.handoff(), program.text());
                 prop_assert_eq!(facts, (elf.entry, elf.data_addr, 0..elf.text.len() as u64));
             }
-            Err(error) => prop_assert!(broken.contains(&rule(&error)), "{} instead of {:?}", error, broken),
+            Err(error) => {
+                prop_assert!(broken.contains(&rule(&error)), "{} instead of {:?}", error, broken)
+            }
         }
     }
 }

@@ -121,7 +121,11 @@ fn relocation_that_needs_a_linker_is_refused_by_its_name() {
         let defect = refused(|object| *object = object.clone().relocated(16, kind, START, 0));
         let said = defect.to_string();
         assert!(
-            matches!(&defect, Defect::RelocationType { section, at: 16, kind } if section == ".text" && kind == name),
+            matches!(
+                &defect,
+                Defect::RelocationType { section, at: 16, kind }
+                    if section == ".text" && kind == name
+            ),
             "{said}"
         );
         assert!(said.contains(name), "{said}");
@@ -133,7 +137,11 @@ fn relocations_without_addend_or_in_a_packed_form_are_refused() {
     for (kind, name) in [(SHT_REL, "SHT_REL"), (SHT_CREL, "SHT_CREL"), (SHT_RELR, "SHT_RELR")] {
         let defect = refused(|object| object.relocation_kind = kind);
         assert!(
-            matches!(&defect, Defect::RelocationSection { section, kind } if section == ".rela.text" && *kind == name),
+            matches!(
+                &defect,
+                Defect::RelocationSection { section, kind }
+                    if section == ".rela.text" && *kind == name
+            ),
             "{defect}"
         );
     }
@@ -167,7 +175,11 @@ fn relocation_against_a_symbol_without_a_place_is_refused_by_its_name() {
             )
         });
         assert!(
-            matches!(&defect, Defect::Target { symbol, what } if symbol == "nowhere" && what.starts_with(reason)),
+            matches!(
+                &defect,
+                Defect::Target { symbol, what }
+                    if symbol == "nowhere" && what.starts_with(reason)
+            ),
             "{defect}"
         );
     }
@@ -186,7 +198,11 @@ fn relocation_outside_the_bytes_of_its_section_is_refused() {
         for at in [40 - len + 1, 40, u64::MAX] {
             let defect = refused(|object| *object = object.clone().relocated(at, kind, START, 0));
             assert!(
-                matches!(&defect, Defect::RelocationOutside { section, at: a } if section == ".text" && *a == at),
+                matches!(
+                    &defect,
+                    Defect::RelocationOutside { section, at: a }
+                        if section == ".text" && *a == at
+                ),
                 "{defect}"
             );
         }

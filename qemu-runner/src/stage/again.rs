@@ -1,0 +1,52 @@
+//! After a reset: the same machine boots the first kernel again, and its memory still has what the
+//! crash left there.
+
+use std::time::Instant;
+
+use super::capture::Crashed;
+use super::first::First;
+use crate::error::{Error, check_eq};
+use crate::evidence::outcome::{Evidence, Phase};
+use crate::guest::initramfs::Role;
+
+impl First<'_, '_> {
+    /// From now on a reset boots the machine again, instead of ending it.
+    pub(crate) fn survive_resets(&mut self) -> Result<(), Error> {
+        self.vm.monitor.survive_resets()
+    }
+}
+
+impl<'s, 'c> Crashed<'s, 'c> {
+    /// Presses the reset button. `between` can change the memory that the next boot finds.
+    pub(crate) fn press_reset(
+        &mut self,
+        between: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.vm.monitor.stop()?;
+        between(self)?;
+        self.vm.monitor.reset()?;
+        self.stage.outcome.now("the machine is reset from outside");
+        self.vm.monitor.go_on()
+    }
+
+    /// Waits until the first kernel is up again after a reset. On the way the purgatory must say
+    /// what `expected` checks.
+    pub(crate) fn boot_again(
+        mut self,
+        expected: impl FnOnce(&Self) -> Result<(), Error>,
+    ) -> Result<First<'s, 'c>, Error> {
+        let mut lines = Vec::new();
+        let release = self.vm.await_greeting(Role::First, |line| {
+            lines.push(line.clone());
+            Ok(())
+        })?;
+        lines.iter().try_for_each(|line| self.listen(line))?;
+        expected(&self)?;
+        let Self { stage, vm, victim, .. } = self;
+        check_eq!(release, victim.release, "release of the kernel that boots after the reset")?;
+        stage.outcome.enter(Phase::Boot, Instant::now());
+        stage.outcome.evidence = Evidence::default();
+        stage.outcome.now(format!("Linux {release} is up again"));
+        Ok(First::new(stage, vm, release))
+    }
+}
