@@ -55,11 +55,14 @@ fn count(root: &Path) -> Result<NonZeroU64, record::Error> {
 }
 
 /// Tells the next boot where the records of the armed image are. An image without a black box is
-/// recorded too, because it has replaced one that may have had one.
+/// recorded only if an earlier one was, which it has replaced.
 pub fn keep(root: &Path, image: &Summary, vmcoreinfo: &str) {
     let black_box = image.by_block.as_ref().and_then(|block| block.black_box.as_ref());
     if let Some(because) = black_box.and_then(|black_box| black_box.no_log.as_ref()) {
         note(format_args!("the kernel log will not be kept: {because}"));
+    }
+    if black_box.is_none() && matches!(ArmedBox::read(root), Ok(None)) {
+        return;
     }
     match write(root, image, black_box, vmcoreinfo) {
         Err(error) if black_box.is_some() => warn(format_args!(
@@ -156,6 +159,13 @@ mod tests {
         keep(root.path(), &summary(None), "");
         let armed = ArmedBox::read(root.path()).unwrap().unwrap();
         assert_eq!((armed.generation, armed.records.len(), armed.log_copies.len()), (7, 0, 0));
+    }
+
+    #[test]
+    fn load_without_black_box_leaves_no_file_on_a_machine_that_never_had_one() {
+        let root = root();
+        keep(root.path(), &summary(None), "");
+        assert!(!root.path().join(STATE).exists());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{debugger, ramdisk, words};
 use crate::context::{self, Context};
 use crate::error::{Error, check, with_causes};
 use crate::evidence::armed::range;
-use crate::evidence::outcome::Outcome;
+use crate::evidence::outcome::{Outcome, Phase};
 use crate::host::{self, succeed};
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::{Arrival, RAM, SCRIPT, Vm};
@@ -234,7 +234,9 @@ fn watch(
                 let panicked = text.starts_with(PANICKED);
                 observed.harness.push(text);
                 if panicked {
-                    observed.panicked_at = Some(Instant::now());
+                    let now = Instant::now();
+                    observed.panicked_at = Some(now);
+                    outcome.enter(Phase::Panic, now);
                     if let Some(memory) = held {
                         judge::await_endless_loop(vm, memory)?;
                         vm.monitor.inject_machine_check()?;
