@@ -203,26 +203,24 @@ fn lost(copies: &Copies) -> String {
 /// What to say if no panic is saved.
 pub fn tell_nothing(outcome: Option<&Outcome>) -> String {
     let Some(outcome) = outcome else {
-        return "no panic is recorded\n".into();
+        return "no panic is recorded: no image with a black box (load --black-box auto) was armed \
+                before this boot, or no load has looked for records yet\n"
+            .into();
     };
     let armed = utc::for_people(outcome.arming.armed_at);
     let because = match &outcome.nothing {
         None if outcome.found.is_some() => {
-            return "the panic that was found is no longer kept
-"
-            .into();
+            return "the panic that was found is no longer kept\n".into();
         }
         None => {
             return "a panic was found, but could not be saved; the journal of that load has its \
-                    story
-"
-            .into();
+                    story\n"
+                .into();
         }
         Some(Nothing::Disarmed) => {
             return format!(
                 "no panic is recorded; the image of {armed} was unloaded, or replaced by one \
-                 without a black box, before the last reset
-"
+                 without a black box, before the last reset\n"
             );
         }
         Some(Nothing::OtherMachine) => {
