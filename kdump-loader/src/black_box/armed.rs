@@ -101,11 +101,6 @@ impl ArmedBox {
         record::write_whole(&path(root), self)
     }
 
-    /// The generation of the next image: one more than the last one's.
-    pub fn next_generation(root: &Path) -> Result<u64, Error> {
-        Ok(Self::read(root)?.map_or(1, |armed| armed.generation.saturating_add(1)))
-    }
-
     /// Notes that the image was unloaded. Does nothing if another boot armed it.
     pub fn note_unload(root: &Path) -> Result<(), Error> {
         let Some(armed) = Self::read(root)? else { return Ok(()) };
@@ -178,16 +173,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn file_is_read_as_it_was_written_and_the_next_image_counts_on() {
+    fn file_is_read_as_it_was_written() {
         let root = tempfile::tempdir().unwrap();
         boot(root.path(), "one");
         assert_eq!(ArmedBox::read(root.path()).unwrap(), None);
-        assert_eq!(ArmedBox::next_generation(root.path()).unwrap(), 1);
         let armed = armed(root.path());
         assert_eq!(armed.boot.booted_at, Some(1_790_000_000));
         armed.write(root.path()).unwrap();
         assert_eq!(ArmedBox::read(root.path()).unwrap().as_ref(), Some(&armed));
-        assert_eq!(ArmedBox::next_generation(root.path()).unwrap(), 8);
     }
 
     #[test]
@@ -220,6 +213,5 @@ pub(super) mod tests {
         boot(root.path(), "one");
         plant(root.path(), &[(format!("{STATE}/{FILE}"), b"{".to_vec())].into());
         assert!(matches!(ArmedBox::read(root.path()), Err(Error::Garbled { .. })));
-        assert!(ArmedBox::next_generation(root.path()).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! `[3]` One screen of plain English: what is known about a panic, and what to do next.
 //!
-//! It says only what was seen. What was not seen is named as unknown.
+//! It tells only what was seen, and names the rest as unknown.
 
 use std::fmt::Write;
 
@@ -44,7 +44,7 @@ fn purgatory(run: Option<&Run>) -> String {
     }
 }
 
-/// The whole story. `saved` and `dump` are `None` if there is no folder, or nobody has looked for a
+/// The whole story. `saved` and `dump` are `None` if there is no folder, or no search for a
 /// dump yet.
 pub fn tell(panic: &Panic, saved: Option<&Saved>, dump: Option<&LastDump>) -> String {
     let mut story = Story(String::new());

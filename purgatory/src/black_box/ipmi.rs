@@ -102,7 +102,8 @@ pub fn add_entry(ports: &mut impl Ports, verdict: Verdict) -> Result<(), NoAnswe
     ensure(response == [ADD_SEL_ENTRY[0] | 1 << 2, ADD_SEL_ENTRY[1], COMPLETED])
 }
 
-/// Sends a request and reads the response. What does not fit `response` is dropped.
+/// Sends a request and reads the response. Bytes that do not fit `response` are
+/// dropped.
 pub fn transact(
     ports: &mut impl Ports,
     request: &[u8],

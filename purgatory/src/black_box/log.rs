@@ -1,7 +1,7 @@
 //! `[4c]` The kernel log, copied as it is in memory.
 //!
-//! *On entry*: the spans are proven, and the seal holds. What the kernel left in them can be
-//! anything: the only values that are used are the two heads, each modulo the size of its ring.
+//! *On entry*: the spans are proven, and the seal holds. Their content can be anything. Only the
+//! two heads are used, each modulo the size of its ring.
 //!
 //! *On exit*: each copy is complete and has a header, or has a header of zeroes. Nothing was
 //! followed, and no more was copied than the block says.

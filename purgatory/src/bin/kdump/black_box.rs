@@ -28,7 +28,7 @@ const CONTROLLER_MS: u64 = 2000;
 /// The event for a kernel that panicked and enters its capture kernel (PVPANIC_CRASH_LOADED,
 /// docs/specs/pvpanic.rst of QEMU).
 const PVPANIC_CRASH_LOADED: u8 = 1 << 1;
-/// [`OPENED`] if [`OPEN`] holds a value. A stray write hardly leaves it there.
+/// [`OPENED`] has this value if [`OPEN`] holds one. A stray write is unlikely to leave it there.
 const SEAL_HELD: u32 = 0x6f70_656e;
 
 /// What is known once the seal holds.
