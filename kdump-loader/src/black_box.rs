@@ -5,8 +5,9 @@
 
 pub mod armed; // [0] where the records of the armed image will be
 pub mod harvest; // [1] before the first load after a boot, which overwrites them
-pub mod saved; // [2] below /var/lib
-pub mod story; // [3] one screen of plain English
+pub mod panic; // [2] what is known about it
+pub mod saved; // [3] below /var/lib
+pub mod story; // [4] one screen of plain English
 mod utc; // times of day
 
 pub use harvest::before_load;

@@ -16,7 +16,8 @@ use handoff::black_box::Stage;
 use printk_ring::Log;
 
 use super::armed::{self, ArmedBox, Boot};
-use super::saved::{self, Arming, Copies, LogSummary, Nothing, Outcome, Panic, Run};
+use super::panic::{self, Arming, Copies, LogSummary, Nothing, Outcome, Panic, Run};
+use super::saved;
 use super::story;
 use crate::arm::record::{self, lock};
 use crate::messages::{in_full, note, warn};
@@ -102,7 +103,7 @@ struct Logs {
 fn harvest(root: &Path, armed: &ArmedBox, now: u64) -> Harvest {
     let found = look(root, armed);
     let mut outcome = Outcome {
-        version: saved::VERSION,
+        version: panic::VERSION,
         harvested_at: now,
         arming: Arming::of(armed),
         found: None,
@@ -112,7 +113,7 @@ fn harvest(root: &Path, armed: &ArmedBox, now: u64) -> Harvest {
     match found {
         Ok(found) => {
             let panic = Panic {
-                version: saved::VERSION,
+                version: panic::VERSION,
                 harvested_at: now,
                 arming: Arming::of(armed),
                 panicked_at: found.panicked_at,

@@ -1,4 +1,4 @@
-//! `[3]` One screen of plain English: what is known about a panic, and what to do next.
+//! `[4]` One screen of plain English: what is known about a panic, and what to do next.
 //!
 //! It tells only what was seen, and names the rest as unknown.
 
@@ -9,7 +9,8 @@ use handoff::black_box::Stage;
 use loader::image::mib;
 
 use super::armed::STATE;
-use super::saved::{CAPTURE_DMESG, Copies, DMESG, Nothing, Outcome, Panic, Run, Saved};
+use super::panic::{Copies, Nothing, Outcome, Panic, Run};
+use super::saved::{CAPTURE_DMESG, DMESG, Saved};
 use super::utc;
 use crate::health::last_dump::LastDump;
 

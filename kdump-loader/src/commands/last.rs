@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{Error, print, print_json};
 use crate::arm::request_for::OURSELVES;
-use crate::black_box::saved::{self, Outcome, Panic, Saved};
+use crate::black_box::panic::{Outcome, Panic};
+use crate::black_box::saved::{self, Saved};
 use crate::black_box::{armed, story};
 use crate::cli::Last;
 use crate::health::last_dump::{self, LastDump};

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use kdump_loader::black_box::armed::Boot;
-use kdump_loader::black_box::saved::{self, Arming, Copies, LogSummary, Nothing, Outcome, Panic};
+use kdump_loader::black_box::panic::{self, Arming, Copies, LogSummary, Nothing, Outcome, Panic};
+use kdump_loader::black_box::saved;
 use serde_json::Value;
 
 use crate::fixture::status::{Debian, refused};
@@ -128,7 +129,7 @@ fn boot_without_a_record_is_told_after_an_older_panic() {
     let machine = Debian::new();
     machine.panicked();
     let outcome = Outcome {
-        version: saved::VERSION,
+        version: panic::VERSION,
         harvested_at: 1_790_009_000,
         arming: Arming {
             boot: Boot::current(machine.root()).unwrap(),

@@ -8,7 +8,7 @@ use loader::image::SpanSummary;
 
 use super::memory::OldMemory;
 use crate::black_box::armed::ArmedBox;
-use crate::black_box::saved::Copies;
+use crate::black_box::panic::Copies;
 
 /// A record page.
 const PAGE: u64 = 4096;
