@@ -1,0 +1,101 @@
+//! `[7]` Which pages are free.
+//!
+//! *On entry* a vmcore. *On exit*, section by section, a bitmap without the pages that are free or
+//! broken. A page is left out only if everything that leads to it was understood.
+
+use std::ops::AddAssign;
+
+use crate::Unfiltered;
+use crate::address_space::AddressSpace;
+use crate::bitmap::Bitmap;
+use crate::page_types::{Kind, PageTypes};
+use crate::sections::Sections;
+use crate::vmcore::Vmcore;
+
+/// Pages whose structs are read at once: 2 MiB of memory, the unit in which arrays have holes
+/// (`SUBSECTION_SHIFT`, include/linux/mmzone.h).
+const PAGES_AT_ONCE: u64 = 512;
+
+/// Pages that are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Pages in free blocks of the page allocator.
+    pub free: u64,
+    /// Pages whose memory is broken (`PG_hwpoison`). Reading them can raise a machine check.
+    pub poisoned: u64,
+}
+
+impl AddAssign for LeftOut {
+    fn add_assign(&mut self, other: Self) {
+        self.free += other.free;
+        self.poisoned += other.poisoned;
+    }
+}
+
+/// Tells free pages from others.
+#[derive(Debug)]
+pub struct Classes<'a> {
+    space: AddressSpace<'a>,
+    sections: Sections,
+    types: PageTypes,
+    structs: Vec<u8>,
+}
+
+impl<'a> Classes<'a> {
+    /// Reads from VMCOREINFO how the crashed kernel marks free pages, and tries its page tables.
+    pub fn find(core: &'a Vmcore) -> Result<Self, Unfiltered> {
+        let info = core.vmcoreinfo().ok_or(Unfiltered::NoVmcoreinfo)?;
+        let (types, sections) = (PageTypes::of(&info)?, Sections::of(&info)?);
+        if types.orders > sections.page_bits {
+            return Err(Unfiltered::unknown("LENGTH(zone.free_area)", types.orders));
+        }
+        let space = AddressSpace::find(core, &info)?;
+        let structs = vec![0; PAGES_AT_ONCE as usize * types.len];
+        Ok(Self { space, sections, types, structs })
+    }
+
+    /// Sections have `2^page_bits` pages.
+    pub(crate) fn page_bits(&self) -> u32 {
+        self.sections.page_bits
+    }
+
+    /// Removes the free and the broken pages of a section from the bitmap, which is that of the whole
+    /// section.
+    pub(crate) fn remove_free(&mut self, bitmap: &mut Bitmap) -> LeftOut {
+        let (first, end) = (bitmap.first(), bitmap.end());
+        let mut left_out = LeftOut::default();
+        let section = first >> self.sections.page_bits;
+        // What cannot be read is kept, for whatever reason.
+        let Ok(Some(mem_map)) = self.sections.mem_map(&mut self.space, section) else {
+            return left_out;
+        };
+        let len = self.types.len as u64;
+        // Pages before it are those of a block that was seen.
+        let mut seen = first;
+        for chunk in (first..end).step_by(PAGES_AT_ONCE as usize) {
+            let chunk_end = end.min(chunk + PAGES_AT_ONCE);
+            if seen >= chunk_end || !bitmap.has_any(chunk, chunk_end) {
+                continue;
+            }
+            let address = mem_map.wrapping_add(chunk.wrapping_mul(len));
+            if !matches!(self.space.read(address, &mut self.structs), Ok(true)) {
+                continue;
+            }
+            for (pfn, page) in (chunk..chunk_end).zip(self.structs.chunks_exact(self.types.len)) {
+                if pfn < seen {
+                    continue;
+                }
+                match self.types.kind(page) {
+                    // Blocks are aligned to their size, so none leaves its section.
+                    Kind::Free { order } if pfn.is_multiple_of(1 << order) => {
+                        seen = pfn + (1 << order);
+                        left_out.free += bitmap.remove(pfn, seen);
+                    }
+                    Kind::Poisoned => left_out.poisoned += bitmap.remove(pfn, pfn + 1),
+                    Kind::Free { .. } | Kind::Kept => {}
+                }
+            }
+        }
+        left_out
+    }
+}

@@ -1,0 +1,117 @@
+//! `[5]` How this kernel marks a free page.
+//!
+//! *On entry* VMCOREINFO. *On exit* offsets inside `struct page` that were checked, and the value that
+//! marks the first page of a free block.
+//!
+//! | Linux | `page._mapcount` of a free block's first page |
+//! | --- | --- |
+//! | up to 6.8 | `~PG_buddy`, which is −129 |
+//! | 6.9 to 6.11 | `~PG_buddy`, another bit |
+//! | 6.12 and newer | the type 0xf0 in the top byte, −268435456 |
+//!
+//! VMCOREINFO has the value itself, so one comparison covers all of them.
+
+use crate::Unfiltered;
+use crate::vmcoreinfo::Vmcoreinfo;
+
+/// The kernel's `struct page` has 64 bytes; debug options make it larger.
+const LARGEST_PAGE_STRUCT: u64 = 512;
+/// Map counts of mapped pages are −1 and more; the kernel leaves a gap below for underflows
+/// (`PAGE_MAPCOUNT_RESERVE` and `PAGE_TYPE_BASE`, include/linux/page-flags.h). Types are below −128.
+const HIGHEST_TYPE: i64 = -129;
+/// Blocks have at most 2^30 bytes on any configuration; more is garbage.
+const MOST_ORDERS: u64 = 19;
+
+/// What is read of `struct page`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageTypes {
+    /// Bytes of `struct page`.
+    pub len: usize,
+    flags: usize,
+    mapcount: usize,
+    refcount: usize,
+    private: usize,
+    /// `_mapcount` of a free block's first page.
+    buddy: i32,
+    /// `PG_hwpoison` in `flags`, 0 if the kernel has none.
+    poisoned: u64,
+    /// Orders of free blocks are less (`NR_PAGE_ORDERS`).
+    pub orders: u32,
+}
+
+/// What a `struct page` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The first page of a free block of `2^order` pages.
+    Free {
+        /// Its order, which is less than [`PageTypes::orders`].
+        order: u32,
+    },
+    /// Its memory is broken. Reading it can raise a machine check.
+    Poisoned,
+    /// Anything else.
+    Kept,
+}
+
+impl PageTypes {
+    /// The marks of the kernel with this VMCOREINFO.
+    pub fn of(info: &Vmcoreinfo<'_>) -> Result<Self, Unfiltered> {
+        let size = info.size("page")?;
+        if !(1..=LARGEST_PAGE_STRUCT).contains(&size) {
+            return Err(Unfiltered::unknown("SIZE(page)", size));
+        }
+        let within = |field: &str, len: u64| {
+            let name = format!("page.{field}");
+            let at = info.offset(&name)?;
+            match at.checked_add(len).is_some_and(|end| end <= size) {
+                true => Ok(at as usize),
+                false => Err(Unfiltered::unknown(&format!("OFFSET({name})"), at)),
+            }
+        };
+        let buddy = info.number("PAGE_BUDDY_MAPCOUNT_VALUE")?;
+        let in_range = (i64::from(i32::MIN)..=HIGHEST_TYPE).contains(&buddy);
+        if !in_range {
+            return Err(Unfiltered::unknown("NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)", buddy));
+        }
+        let orders = info.length("zone.free_area")?;
+        if !(1..=MOST_ORDERS).contains(&orders) {
+            return Err(Unfiltered::unknown("LENGTH(zone.free_area)", orders));
+        }
+        let poisoned = match info.number("PG_hwpoison") {
+            Ok(bit @ 0..64) => 1 << bit,
+            Ok(bit) => return Err(Unfiltered::unknown("NUMBER(PG_hwpoison)", bit)),
+            // The kernel was built without CONFIG_MEMORY_FAILURE.
+            Err(Unfiltered::Missing { .. }) => 0,
+            Err(garbled) => return Err(garbled),
+        };
+        Ok(Self {
+            len: size as usize,
+            flags: within("flags", 8)?,
+            mapcount: within("_mapcount", 4)?,
+            refcount: within("_refcount", 4)?,
+            private: within("private", 8)?,
+            buddy: buddy as i32,
+            poisoned,
+            orders: orders as u32,
+        })
+    }
+
+    /// What the bytes of a `struct page` say; there are [`len`](Self::len) of them.
+    #[inline]
+    pub fn kind(&self, page: &[u8]) -> Kind {
+        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| page[at + byte]));
+        let int = |at: usize| i32::from_le_bytes(std::array::from_fn(|byte| page[at + byte]));
+        if word(self.flags) & self.poisoned != 0 {
+            return Kind::Poisoned;
+        }
+        // A free block has no users. The value alone could be something else in a struct that
+        // overlays `struct page`.
+        if int(self.mapcount) != self.buddy || int(self.refcount) != 0 {
+            return Kind::Kept;
+        }
+        match u32::try_from(word(self.private)) {
+            Ok(order) if order < self.orders => Kind::Free { order },
+            _ => Kind::Kept,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `[3]` Physical memory of the crashed kernel.
+//!
+//! *On entry* a vmcore. *On exit* pages and short ranges by physical address.
+
+use std::io;
+
+use crate::memory::Memory;
+use crate::source::{Cursor, LONGEST};
+use crate::vmcore::Vmcore;
+use crate::{PAGE_LEN, Page};
+
+/// Reads physical memory through one window. It is fast if addresses ascend.
+#[derive(Debug)]
+pub struct Physical<'a> {
+    memory: &'a Memory,
+    cursor: Cursor<'a>,
+    /// A page of which the vmcore has only a part.
+    partial: Page,
+}
+
+impl<'a> Physical<'a> {
+    pub(crate) fn new(core: &'a Vmcore) -> Self {
+        let cursor = Cursor::new(&core.source);
+        Self { memory: &core.memory, cursor, partial: [0; PAGE_LEN as usize] }
+    }
+
+    /// Copies memory. `Ok(false)` if the vmcore does not have all of it.
+    pub fn read(&mut self, address: u64, bytes: &mut [u8]) -> io::Result<bool> {
+        let mut address = address;
+        for part in bytes.chunks_mut(LONGEST) {
+            let mut part = part;
+            while !part.is_empty() {
+                let Some((offset, follow)) = self.memory.find(address) else { return Ok(false) };
+                let len = part.len().min(usize::try_from(follow).unwrap_or(usize::MAX));
+                let (now, later) = part.split_at_mut(len);
+                now.copy_from_slice(self.cursor.bytes(offset, len)?);
+                address += len as u64;
+                part = later;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The page with this number. What the vmcore does not have of it is zero.
+    pub fn page(&mut self, pfn: u64) -> io::Result<&[u8]> {
+        let (start, end) = (pfn * PAGE_LEN, (pfn + 1) * PAGE_LEN);
+        if let Some((offset, follow)) = self.memory.find(start)
+            && follow >= PAGE_LEN
+        {
+            return self.cursor.bytes(offset, PAGE_LEN as usize);
+        }
+        self.partial.fill(0);
+        for range in self.memory.touching(pfn, pfn + 1) {
+            let (from, to) = (range.start.max(start), range.end.min(end));
+            let offset = range.offset + (from - range.start);
+            let bytes = self.cursor.bytes(offset, (to - from) as usize)?;
+            let at = (from - start) as usize;
+            self.partial[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        Ok(&self.partial)
+    }
+}
