@@ -1,5 +1,5 @@
-/* The real-mode kernel header (Documentation/arch/x86/boot.rst), under its names there. Only a 64-bit boot loader can enter this
- * image; to any other it is a boot sector of zeroes.
+/* The real-mode kernel header (Documentation/arch/x86/boot.rst), under its names there. Only a
+ * 64-bit boot loader can enter this image; to any other it is a boot sector of zeroes.
  */
     .macro setup_header
     .byte   {SETUP_SECTS}
