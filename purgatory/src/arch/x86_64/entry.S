@@ -39,7 +39,7 @@ purgatory_start:
     movw    %ax, {TSS_SELECTOR}+2(%rdi)
     shrq    $16, %rax
     movb    %al, {TSS_SELECTOR}+4(%rdi)
-    movw    $0x0089, {TSS_SELECTOR}+5(%rdi) /* present, DPL 0, available 64-bit TSS; limit in bytes */
+    movw    $0x0089, {TSS_SELECTOR}+5(%rdi) /* present, DPL 0, available 64-bit TSS */
     movb    %ah, {TSS_SELECTOR}+7(%rdi)
     shrq    $16, %rax
     movq    %rax, {TSS_SELECTOR}+8(%rdi)
@@ -74,7 +74,8 @@ purgatory_start:
 2:  movq    %rsi, %rax
     movw    %ax, 0(%rdi)
     movw    ${BOOT_CS}, 2(%rdi)
-    movw    $0x8e01, 4(%rdi)            /* present, DPL 0, 64-bit interrupt gate, IST 1 (SDM vol. 3A, "64-bit mode IDT") */
+    /* Present, DPL 0, 64-bit interrupt gate, IST 1 (SDM vol. 3A, "64-bit mode IDT"). */
+    movw    $0x8e01, 4(%rdi)
     shrq    $16, %rax
     movw    %ax, 6(%rdi)
     shrq    $16, %rax

@@ -26,7 +26,8 @@ trap_stubs:
     .else
     /* The CPU pushes an error code for these (SDM vol. 3A, "Protected-mode exceptions and
      * interrupts"; AMD APM vol. 2, "Vectors", for 29 and 30). */
-    .ifeq   (vector - 8) * (vector - 10) * (vector - 11) * (vector - 12) * (vector - 13) * (vector - 14)
+    .set    other, (vector - 8) * (vector - 10) * (vector - 11) * (vector - 12)
+    .ifeq   other * (vector - 13) * (vector - 14)
     .else
     .ifeq   (vector - 17) * (vector - 21) * (vector - 29) * (vector - 30)
     .else
