@@ -1,7 +1,8 @@
-//! One test per scenario: real kernels, real panics. A scenario whose parts are not there has
-//! failed, unless it may be skipped: then it is reported as ignored, with the reason. Two run at a
-//! time unless `--test-threads` says otherwise: each has two virtual CPUs that are emulated.
-//! Machines that boot alike do so two or three times, and the others go on from there.
+//! One test per scenario: real kernels, real panics. Those of the laboratory are ignored, unless
+//! `--ignored` or `--include-ignored` is given. A scenario whose parts are not there has failed,
+//! unless it may be skipped: then it is reported as ignored, with the reason. Two run at a time
+//! unless `--test-threads` says otherwise: each has two virtual CPUs that are emulated. Machines
+//! that boot alike do so two or three times, and the others go on from there.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,17 +29,12 @@ fn main() -> ExitCode {
     let trial = |scenario: &'static Scenario| {
         let context = context.clone();
         Trial::ignorable_test(scenario.name, move || run(scenario, &context))
+            .with_ignored_flag(scenario.lab.is_some())
     };
     libtest_mimic::run(&arguments, scenarios().iter().map(trial).collect()).exit_code()
 }
 
 fn run(scenario: &Scenario, context: &Context) -> Result<Completion, Failed> {
-    if let Some(reason) = scenario.by_name_only {
-        return Ok(Completion::ignored_with(format!(
-            "{reason}: `cargo xtask qemu {}`",
-            scenario.name
-        )));
-    }
     match scenario.missing(context) {
         Some(reason) if scenario.may_be_skipped() => return Ok(Completion::ignored_with(reason)),
         Some(reason) => return Err(format!("cannot be run here: {reason}").into()),

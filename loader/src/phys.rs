@@ -76,11 +76,24 @@ impl PhysRange {
     }
 }
 
-/// The ranges of `from` without the bytes of `holes`, in the order of `from`.
+/// The ranges of `from` without the bytes of `holes`, in the order of `from`, without empty ranges.
+///
+/// The holes are sorted once, and each range searches its own. A machine with 3840 hot-added blocks
+/// has thousands of both.
 pub fn subtract(from: &[PhysRange], holes: &[PhysRange]) -> Vec<PhysRange> {
-    holes.iter().fold(from.to_vec(), |ranges, &hole| {
-        ranges.into_iter().flat_map(|range| range.minus(hole)).collect()
-    })
+    let holes = merged(holes.to_vec());
+    let mut left = Vec::with_capacity(from.len());
+    for &range in from {
+        let mut start = range.start;
+        let first = holes.partition_point(|hole| hole.end <= range.start);
+        for hole in holes[first..].iter().take_while(|hole| hole.start < range.end) {
+            left.extend(PhysRange::new(start, hole.start));
+            start = hole.end;
+        }
+        left.extend(PhysRange::new(start, range.end));
+    }
+    left.retain(|range| !range.is_empty());
+    left
 }
 
 /// The same bytes as ascending, disjoint ranges: touching and overlapping ones are joined, empty
@@ -125,7 +138,30 @@ impl fmt::Debug for PhysRange {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Few addresses, so that ranges touch, overlap, enclose each other and are empty.
+    fn ranges() -> impl Strategy<Value = Vec<PhysRange>> {
+        vec((0u64..40, 0u64..12).prop_map(|(start, len)| range(start, start + len)), 0..8)
+    }
+
+    proptest! {
+        #[test]
+        fn subtraction_keeps_each_byte_that_is_in_no_hole(from in ranges(), holes in ranges()) {
+            let bytes = |ranges: &[PhysRange]| -> Vec<u64> {
+                ranges.iter().flat_map(|range| range.start()..range.end()).collect()
+            };
+            let gone = bytes(&holes);
+            let kept: Vec<u64> =
+                bytes(&from).into_iter().filter(|byte| !gone.contains(byte)).collect();
+            let left = subtract(&from, &holes);
+            prop_assert_eq!(bytes(&left), kept);
+            prop_assert!(left.iter().all(|range| !range.is_empty()));
+        }
+    }
 
     fn range(start: u64, end: u64) -> PhysRange {
         PhysRange::new(start, end).unwrap()

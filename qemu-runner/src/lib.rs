@@ -46,4 +46,4 @@ pub mod page;
 pub use context::Context;
 pub use error::Error;
 pub use evidence::outcome::Outcome;
-pub use scenario::{Scenario, scenarios};
+pub use scenario::{Lab, Scenario, scenarios};

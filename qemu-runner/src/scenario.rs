@@ -1,5 +1,6 @@
 //! The table of scenarios, and how one is run.
 
+use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -22,11 +23,28 @@ pub struct Scenario {
     pub summary: &'static str,
     /// What must exist besides QEMU, busybox, the loader and the kernel of the open series.
     pub(crate) needs: &'static [Need],
-    /// Why only its name selects it, if it shows nothing of the loader: it is a measurement or a
-    /// control.
-    pub by_name_only: Option<&'static str>,
+    /// Why the gate leaves it to the laboratory; `None` if it is in the gate.
+    pub lab: Option<Lab>,
     /// What happens.
     pub(crate) story: fn(&mut Stage<'_>) -> Result<(), Error>,
+}
+
+/// Why the gate leaves a scenario to the laboratory.
+#[derive(Debug, Clone, Copy)]
+pub enum Lab {
+    /// The gate has this scenario of the same kind.
+    Like(&'static str),
+    /// It shows nothing of the loader and the purgatory; what it is instead.
+    NotOurs(&'static str),
+}
+
+impl fmt::Display for Lab {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Like(name) => write!(out, "the gate has {name}"),
+            Self::NotOurs(what) => out.write_str(what),
+        }
+    }
 }
 
 /// The table of a file of scenarios, as its function `all`. One row is a name, needs, what happens,
@@ -37,10 +55,11 @@ pub struct Scenario {
 ///     "a panic reaches the capture kernel with a complete vmcore";
 /// ```
 ///
-/// A row may end with `by name only: "reason"`.
+/// A row is in the gate, unless it ends with `lab:` and a [`Lab`]. Both sets are run by `cargo xtask
+/// qemu --all`, the second by `--lab`.
 macro_rules! table {
     ($(
-        $name:literal, [$($need:expr),*], $story:expr, $summary:expr $(, by name only: $why:expr)?;
+        $name:literal, [$($need:expr),*], $story:expr, $summary:expr $(, lab: $lab:expr)?;
     )*) => {
         pub(in crate::scenarios) fn all() -> Vec<$crate::scenario::Scenario> {
             vec![$($crate::scenario::Scenario {
@@ -51,7 +70,11 @@ macro_rules! table {
                     use $crate::stage::need::Need::*;
                     &[$($need),*]
                 },
-                by_name_only: None $(.or(Some($why)))?,
+                lab: {
+                    #[allow(unused_imports, reason = "some files are all in the gate")]
+                    use $crate::scenario::Lab::*;
+                    None $(.or(Some($lab)))?
+                },
                 story: $story,
             }),*]
         }
@@ -123,6 +146,16 @@ mod tests {
                 |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             assert!(name.bytes().all(typed) && names.insert(name), "{name}");
             assert!(summary.len() > 10 && !summary.ends_with('.'), "{name}");
+        }
+    }
+
+    #[test]
+    fn gate_keeps_a_scenario_of_every_kind() {
+        let in_gate = |name| scenarios().iter().any(|it| it.name == name && it.lab.is_none());
+        for scenario in scenarios() {
+            if let Some(Lab::Like(kept)) = scenario.lab {
+                assert!(in_gate(kept), "{}: the gate has no {kept}", scenario.name);
+            }
         }
     }
 }

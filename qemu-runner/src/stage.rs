@@ -46,11 +46,11 @@ pub(crate) const UNIFIED_RESERVATION: &str = "crashkernel=64M";
 /// ciphers, and detours around faults that emulated CPUs do not have.
 pub(crate) const UNTESTED: &str = "cryptomgr.notests mitigations=off";
 
-/// How a kernel panics that met a breakpoint which it had already removed. Linux patches code by way
-/// of INT3 (`smp_text_poke_batch_finish`, arch/x86/kernel/alternative.c). Under QEMU with a thread
-/// for each CPU, one CPU may translate the INT3 while another replaces it, and keep the translation.
-/// Seen once, on two cores with a load of 17. A loader cannot cause it, because nothing is loaded
-/// before user space.
+/// How a kernel panics that met a breakpoint which it had already removed. Linux patches code by
+/// way of INT3 (`smp_text_poke_batch_finish`, arch/x86/kernel/alternative.c). Under QEMU with a
+/// thread for each CPU, one CPU may translate the INT3 while another replaces it, and keep the
+/// translation. Seen once, on two cores with a load of 17. A loader cannot cause it, because
+/// nothing is loaded before user space.
 const STALE_BREAKPOINT: &str = "Oops: int3";
 /// The last line of a panic (`panic`, kernel/panic.c).
 const END_OF_PANIC: &str = "---[ end Kernel panic";

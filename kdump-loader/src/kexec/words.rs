@@ -29,8 +29,8 @@ pub fn help() -> String {
 /// docs/kexec-options.md.
 pub fn markdown() -> String {
     let mut text = String::from(
-        "<!-- Made from kdump-loader/src/kexec/options/table.rs by `cargo xtask fixture kexec-options`; \
-         a test compares the two. -->\n\n# Called as `kexec`\n\n",
+        "<!-- Made from kdump-loader/src/kexec/options/table.rs by `cargo xtask fixture \
+         kexec-options`; a test compares the two. -->\n\n# Called as `kexec`\n\n",
     );
     let _ = write!(
         text,

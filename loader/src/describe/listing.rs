@@ -4,6 +4,7 @@
 //! *On entry* a machine, or the header's bytes. *On exit* a [`Listing`], which can be compared with
 //! the memory and the CPUs that are present.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -109,7 +110,8 @@ impl Listing {
     pub fn difference(&self, present: &Present) -> Difference {
         let span = |span: &SpanSummary| PhysRange::with_len(span.start, span.len);
         let listed: Vec<PhysRange> = self.memory.iter().filter_map(span).collect();
-        let unlisted = |notes: &&CrashNotes| !self.notes.contains(&notes.range.start());
+        let notes: BTreeSet<u64> = self.notes.iter().copied().collect();
+        let unlisted = |crash: &&CrashNotes| !notes.contains(&crash.range.start());
         Difference {
             memory_added: subtract(&present.memory, &listed),
             memory_removed: subtract(&listed, &present.memory),

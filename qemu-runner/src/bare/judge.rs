@@ -140,8 +140,8 @@ fn is_endless(vm: &mut Vm, memory: &Memory) -> Result<bool, Error> {
     Ok(endless::never_left(memory, vm.monitor.instruction_pointer()?))
 }
 
-/// Asks QEMU again and again until it is so, or the deadline passes. A machine that ended instead of
-/// standing still does not answer.
+/// Asks QEMU again and again until it is so, or the deadline passes. A machine that ended instead
+/// of standing still does not answer.
 fn await_state(
     vm: &mut Vm,
     what: &str,

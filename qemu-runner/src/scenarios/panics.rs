@@ -17,7 +17,8 @@ table! {
     "panics-per-event", [Kernel("6.12"), Kexec, Storm, CrashHotplug, Hotplug],
         |stage| series(stage, Contestant::KexecPerEvent).map(drop),
         "two panics at the same moments while kexec-tools unloads and loads for each event end as \
-         can be explained";
+         can be explained",
+        lab: Like("panics-in-kernel");
 }
 
 fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {

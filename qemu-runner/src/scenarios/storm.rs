@@ -25,7 +25,7 @@ table! {
     "storm-per-event", [Kernel("6.1"), Kexec, Storm, NoCrashHotplug, Hotplug], per_event,
         "eight memory blocks are added on a kernel without hotplug support; kexec-tools reloads \
          for each",
-        by name only: "the control of the other storms: it shows nothing of ours";
+        lab: NotOurs("the control of the other storms");
 }
 
 fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {

@@ -1,9 +1,11 @@
 /* [13] The code of the control page, position-independent.
  *
- * On entry: in the kernel's text, which begins with this code, on the kernel's page tables; R8 = control page, R9 = CR3 with four
- *   levels, in which the control page is mapped where this code is; RDI = entry point, RSI = CR3 and RDX = CR4 for the purgatory,
- *   RCX = 1 to leave GDT and IDT in place (Linux 7.2) or 0 to make them invalid (6.12).
- * On exit: in the purgatory, by a RET: RSP = control page + 0xff8 with 0 there, all other general registers 0, RFLAGS 0x46.
+ * On entry: in the kernel's text, which begins with this code, on the kernel's page tables; R8 =
+ *   control page, R9 = CR3 with four levels, in which the control page is mapped where this code
+ *   is; RDI = entry point, RSI = CR3 and RDX = CR4 for the purgatory, RCX = 1 to leave GDT and IDT
+ *   in place (Linux 7.2) or 0 to make them invalid (6.12).
+ * On exit: in the purgatory, by a RET: RSP = control page + 0xff8 with 0 there, all other general
+ *   registers 0, RFLAGS 0x46.
  */
     .section .text.jump, "ax", @progbits
     .global jump_start, jump_stop, jump_end
@@ -77,7 +79,8 @@ jump_start:
     xorl    %r15d, %r15d
     ret
 
-    /* Five levels can be switched on only with paging off, so on 32-bit code; the control page lies below 4 GiB. */
+    /* Five levels can be switched on only with paging off, so on 32-bit code; the control page
+     * lies below 4 GiB. */
 4:
     leaq    7f(%rip), %rbx
     movq    %r8, %rbp
@@ -99,8 +102,8 @@ jump_start:
     lretl
     .code64
 7:
-    /* After legacy mode R8 to R15 and all upper halves are undefined (SDM vol. 1, "General-Purpose Registers in 64-Bit Mode");
-     * what is still needed lies below 4 GiB. */
+    /* After legacy mode R8 to R15 and all upper halves are undefined (SDM vol. 1,
+     * "General-Purpose Registers in 64-Bit Mode"); what is still needed lies below 4 GiB. */
     movl    %ebp, %r8d
     movl    %esp, %esp
     movl    %edi, %edi

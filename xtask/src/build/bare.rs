@@ -72,7 +72,8 @@ pub fn lint(sh: &Shell, repo: &Repository) -> Result<()> {
 fn disk_image(sh: &Shell, repo: &Repository) -> Result<()> {
     command::show(disk_image_cargo(sh, repo, "build")?).context(
         "the builder of disk images could not be built, for the reason above; its first build \
-         downloads crates: if this machine is offline, connect it and run `cargo xtask qemu bare` once",
+         downloads crates: if this machine is offline, connect it and run `cargo xtask qemu \
+         bare` once",
     )?;
     copy_if_changed(
         &repo.root.join(DISK_IMAGE_TARGET).join("release/disk-image"),

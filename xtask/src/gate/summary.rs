@@ -12,8 +12,7 @@ use handoff::Verdict;
 use qemu_runner::bare::cases;
 
 /// Scenarios with figures for users, and how the lines of those figures begin.
-const FIGURES: [(&str, &str); 3] =
-    [("capture", "load: "), ("peer-load-time", "load by "), ("peer-load-time", "nothing armed ")];
+const FIGURES: [(&str, &str); 1] = [("capture", "load: ")];
 
 /// What a test runner printed about its tests.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,20 +20,24 @@ pub struct Results {
     /// Names of tests that passed.
     pub passed: Vec<String>,
     failed: Vec<String>,
-    /// `NAME: REASON`.
+    /// Left out for a reason that came up: `NAME: REASON`.
     ignored: Vec<String>,
+    /// How many do not belong to the set that was run.
+    not_in_set: usize,
 }
 
 impl Results {
-    /// Reads lines such as `test NAME ... ok` and `test NAME ... ignored (REASON)`.
+    /// Reads lines such as `test NAME ... ok` and `test NAME ... ignored (REASON)`. Without a
+    /// reason, it is a scenario of the laboratory.
     pub fn read(output: &str) -> Self {
         let mut results = Self::default();
         for (name, what) in
             output.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... "))
         {
             let name = name.trim().to_string();
-            match what.split_once(' ').unwrap_or((what, "no reason given")) {
+            match what.split_once(' ').unwrap_or((what, "")) {
                 ("ok", _) => results.passed.push(name),
+                ("ignored", "") => results.not_in_set += 1,
                 ("ignored", reason) => {
                     results.ignored.push(format!("{name}: {}", reason.trim_matches(['(', ')'])))
                 }
@@ -49,7 +52,7 @@ impl Results {
     }
 
     fn counts(&self) -> String {
-        let Self { passed, failed, ignored } = self;
+        let Self { passed, failed, ignored, .. } = self;
         format!("{} passed, {} failed, {} ignored", passed.len(), failed.len(), ignored.len())
     }
 
@@ -75,6 +78,10 @@ pub fn of_cases(results: &Results) -> String {
 /// The lines about the scenarios. `outcome` returns the text that a scenario left.
 pub fn of_scenarios(results: &Results, outcome: impl Fn(&str) -> Option<String>) -> String {
     let mut text = format!("scenarios: {}\n{}", results.counts(), results.exceptions());
+    if results.not_in_set > 0 {
+        let _ =
+            writeln!(text, "  {} in the laboratory: `cargo xtask qemu --lab`", results.not_in_set);
+    }
     for (scenario, start) in
         FIGURES.into_iter().filter(|(scenario, _)| results.has_passed(scenario))
     {
@@ -90,17 +97,19 @@ pub fn of_scenarios(results: &Results, outcome: impl Fn(&str) -> Option<String>)
 mod tests {
     use super::*;
 
-    const SAID: &str = "\nrunning 4 tests\ncapture\n   0.20 s  the machine is switched on\n\
+    const SAID: &str = "\nrunning 5 tests\ncapture\n   0.20 s  the machine is switched on\n\
         test capture            ... ok\n\
         test new-kernel-capture ... ignored (no package linux-(image|binary)-7)\n\
-        test efi                ... FAILED\ntest peer-load-time     ... ok\n\nfailures:\n\n\
-        test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out\n";
+        test efi                ... FAILED\ntest peer-load-time     ... ok\n\
+        test efi-noefi          ... ignored\n\nfailures:\n\n\
+        test result: FAILED. 2 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out\n";
 
     #[test]
     fn every_scenario_is_counted_and_only_those_that_passed_have_figures() {
         let outcome = |_: &str| Some("capture\n  0.2 s  armed\n  load: wall time  2 s\n".into());
         let expected = "scenarios: 2 passed, 1 failed, 1 ignored\n  failed: efi\n  \
-            ignored: new-kernel-capture: no package linux-(image|binary)-7\n\
+            ignored: new-kernel-capture: no package linux-(image|binary)-7\n  \
+            1 in the laboratory: `cargo xtask qemu --lab`\n\
             capture: load: wall time  2 s\n";
         assert_eq!(of_scenarios(&Results::read(SAID), outcome), expected);
         let failed = SAID.replace("capture            ... ok", "capture            ... FAILED");

@@ -13,11 +13,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use qemu_runner::context::KernelUnderTest;
 use qemu_runner::page::{self, Section};
-use qemu_runner::{Context, Outcome, Scenario, scenarios};
+use qemu_runner::{Context, Lab, Outcome, Scenario, scenarios};
 use xshell::{Shell, cmd};
 
 use crate::build;
 use crate::command;
+use crate::gate;
 use crate::repository::Repository;
 use crate::setup::{self, Large};
 use tell::{End, Teller};
@@ -26,6 +27,8 @@ use tell::{End, Teller};
 const DEFAULT: &str = "hotplug";
 /// The exit status that makes `git bisect run` skip a commit.
 pub const CANNOT_TELL: u8 = 125;
+/// What the test runner of whole sets does not know.
+const NOT_FOR_SETS: [&str; 7] = ["scenario", "list", "kernel", "bzimage", "tap", "keep", "report"];
 /// The exit codes, for `--help`.
 const EXIT_CODES: &str = "\
 Exit status, as `git bisect run` reads it:
@@ -62,9 +65,16 @@ pub struct Args {
     /// Which scenarios, in this order; defaults to `hotplug`, with --bzimage to all that fit the
     /// kernel
     scenario: Vec<String>,
-    /// List the scenarios and what each shows, with --bzimage which of them fit the kernel
+    /// List the scenarios, the set that each is in, and what each shows; with --bzimage which of
+    /// them fit the kernel
     #[arg(long)]
     list: bool,
+    /// Run every scenario, those of the gate and those of the laboratory, two at a time
+    #[arg(long, conflicts_with_all = NOT_FOR_SETS)]
+    all: bool,
+    /// Run every scenario that the gate leaves to the laboratory, two at a time
+    #[arg(long, conflicts_with = "all", conflicts_with_all = NOT_FOR_SETS)]
+    lab: bool,
     /// Debian's kernel for scenarios that do not ask for a certain one
     #[arg(long, value_name = "SERIES", value_parser = ["6.1", "6.12", "7"])]
     kernel: Option<String>,
@@ -99,6 +109,11 @@ impl Args {
         if let Some(Harness::Bare(bare)) = &self.harness {
             return bare.run(sh, repo);
         }
+        if self.all || self.lab {
+            prepare(sh, repo, Large { kernels: true, debian_disk: true })?;
+            let set = if self.all { "--include-ignored" } else { "--ignored" };
+            return command::show(gate::harness(sh, repo, "scenarios", &None).arg(set));
+        }
         let mut teller = Teller::new(self.tap);
         let kernel = self
             .bzimage
@@ -128,7 +143,7 @@ impl Args {
             (_, false) => named,
             (None, true) => vec![by_name(DEFAULT)?],
             (Some(_), true) => {
-                scenarios().iter().filter(|scenario| scenario.by_name_only.is_none()).collect()
+                scenarios().iter().filter(|it| !matches!(it.lab, Some(Lab::NotOurs(_)))).collect()
             }
         };
         if let Some(report) = &self.report {
@@ -198,7 +213,12 @@ fn play(scenario: &Scenario, context: &Context, all: bool) -> (End, Option<Outco
 fn list(repo: &Repository, kernel: Option<KernelUnderTest>) -> Result<()> {
     let width = scenarios().iter().map(|s| s.name.len()).max().unwrap_or(0);
     let Some(kernel) = kernel else {
-        scenarios().iter().for_each(|s| println!("{:width$}  {}", s.name, s.summary));
+        for Scenario { name, summary, lab, .. } in scenarios() {
+            match lab {
+                None => println!("gate  {name:width$}  {summary}"),
+                Some(why) => println!("lab   {name:width$}  {summary} ({why})"),
+            }
+        }
         return Ok(());
     };
     let config = kernel
@@ -206,11 +226,11 @@ fn list(repo: &Repository, kernel: Option<KernelUnderTest>) -> Result<()> {
         .as_ref()
         .map_or("unknown: the running kernel is asked", |config| &config.source);
     println!("kernel         {}\nconfiguration  {config}", kernel.kernel.release);
-    println!("fits: runs; named: runs if it is named, because it is a measurement or a control\n");
+    println!("fits: runs; named: runs if it is named, because it shows nothing of ours\n");
     let context = Context::from_repo(&repo.root, None, false)?.with_kernel(kernel);
     for scenario in scenarios() {
         match scenario.unfit(&context) {
-            None if scenario.by_name_only.is_some() => {
+            None if matches!(scenario.lab, Some(Lab::NotOurs(_))) => {
                 println!("named  {:width$}  {}", scenario.name, scenario.summary)
             }
             None => println!("fits   {:width$}  {}", scenario.name, scenario.summary),
@@ -264,8 +284,9 @@ mod tests {
         assert_eq!(port("bare --gdb=4321"), Some(4321));
         assert_eq!(port("bare sound --gdb"), Some(PORT));
         assert_eq!(port("bare --all"), None);
-        for mistaken in ["--list --tap", "bare --all sound", "bare --all --gdb", "bare --kernel 7"]
-        {
+        let of_sets = ["--all capture", "--lab --all", "--lab --tap"];
+        let others = ["--list --tap", "bare --all sound", "bare --all --gdb", "bare --kernel 7"];
+        for mistaken in of_sets.into_iter().chain(others) {
             assert!(parsed(mistaken).is_err(), "{mistaken}");
         }
         let scenarios = parsed("capture hotplug --keep").unwrap();

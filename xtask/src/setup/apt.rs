@@ -19,8 +19,8 @@ use crate::repository::Repository;
 pub enum Release {
     /// This machine's, for programs that run on it with the libraries that it has.
     Machine,
-    /// Debian 13, for guests: its makedumpfile 1.7.6 and kexec-tools 2.0.29 support kernels 6.12
-    /// and 7.
+    /// Debian 13, for guests. Its makedumpfile 1.7.6 reads dumps of 6.12 and 7, but cannot tell
+    /// their free pages; 1.7.7 can.
     Guests,
     /// Debian 12, for the kernel before crash hotplug.
     Old,

@@ -1,19 +1,23 @@
 /* Three streams of SHA-NI in sixteen registers.
  *
- * SHA256RNDS2 accepts a pair of rounds every other cycle and takes four cycles. Three chains keep it busy; two almost do. Three
- * states, three times sixteen message words and W + K do not fit into the registers, so the words are in memory. There they cost
- * nothing, because each is needed four steps after it was made. Only the newest four of each stream are needed at once, and are
- * also in registers. Compilers put the states into memory instead, and then every round waits for a store.
+ * SHA256RNDS2 accepts a pair of rounds every other cycle and takes four cycles. Three chains keep
+ * it busy; two almost do. Three states, three times sixteen message words and W + K do not fit into
+ * the registers, so the words are in memory. There they cost nothing, because each is needed four
+ * steps after it was made. Only the newest four of each stream are needed at once, and are also in
+ * registers. Compilers put the states into memory instead, and then every round waits for a store.
  *
  * On entry (System V ABI):
- *   RDI = three states, each as two vectors (A,B,E,F) and (C,D,G,H), highest word first, aligned to 16.
+ *   RDI = three states, each as two vectors (A,B,E,F) and (C,D,G,H), highest word first, aligned to
+ *   16.
  *   RSI, RDX, RCX = the first block of each run; R8 = number of blocks in each, not 0.
  *   R9 = {WORKSPACE} bytes, aligned to 16.
  * On exit:
- *   The states are those after these blocks. Only registers that the ABI does not preserve are changed, and no stack is used.
+ *   The states are those after these blocks. Only registers that the ABI does not preserve are
+ *   changed, and no stack is used.
  */
 
-    /* Message words 4·\quarter to 4·\quarter+3 of each stream (FIPS 180-4 §5.2.1), which are the newest. */
+    /* Message words 4·\quarter to 4·\quarter+3 of each stream (FIPS 180-4 §5.2.1), which are the
+     * newest. */
     .macro message_words quarter
     movdqu  16*\quarter(%rsi), %xmm7
     movdqu  16*\quarter(%rdx), %xmm8
@@ -26,7 +30,8 @@
     movdqa  %xmm9, 48*\quarter+32(%r9)
     .endm
 
-    /* Four rounds of one stream, with the words at \words and the constants at \constants (FIPS 180-4 §6.2.2 step 3). */
+    /* Four rounds of one stream, with the words at \words and the constants at \constants (FIPS
+     * 180-4 §6.2.2 step 3). */
     .macro four_rounds abef, cdgh, words, constants
     movdqa  \words(%r9), %xmm0
     paddd   \constants(%rax), %xmm0
@@ -35,7 +40,8 @@
     sha256rnds2 \cdgh, \abef
     .endm
 
-    /* The next four words of one stream, in place of its oldest, at \oldest; \second and \third follow those (step 1). */
+    /* The next four words of one stream, in place of its oldest, at \oldest; \second and \third
+     * follow those (step 1). */
     .macro schedule newest, next, oldest, second, third
     movdqa  \oldest(%r9), \next
     sha256msg1 \second(%r9), \next
@@ -47,7 +53,8 @@
     movdqa  \next, \newest
     .endm
 
-    /* Four rounds of every stream; with \more, what comes sixteen rounds later is made meanwhile. */
+    /* Four rounds of every stream; with \more, what comes sixteen rounds later is made
+     * meanwhile. */
     .macro step at, more
     .set    oldest, 48*\at
     .set    second, 48*((\at + 1) % 4)

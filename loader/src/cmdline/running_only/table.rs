@@ -4,7 +4,7 @@
 //! | parameter | reason |
 //! | --- | --- |
 //! | `root=`, `rd.*`, `ip=`, `netroot=` | the initrd finds the dump target by them |
-//! | `console=`, `earlyprintk=`, `quiet`, `panic=` | what the user sees, when the machine restarts |
+//! | `console=`, `earlyprintk=`, `quiet`, `panic=` | what the user sees, when it restarts |
 //! | `intel_iommu=`, `iommu=`, `pci=`, `efi=` | the machine's devices may need them |
 //! | `nr_cpus=`, `maxcpus=`, `cgroup_disable=`, `numa=off` | they make the capture kernel smaller |
 //! | `oops=panic` | a restart after an oops is better than a capture kernel that hangs |

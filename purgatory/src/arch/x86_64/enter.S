@@ -2,7 +2,8 @@
  *
  * On entry:
  *   RDI = the registers; IF = 0.
- *   Our GDT has the selectors that boot.rst asks for (CS 0x10, DS ES SS 0x18), and entry.S has loaded them.
+ *   Our GDT has the selectors that boot.rst asks for (CS 0x10, DS ES SS 0x18), and entry.S has
+ *   loaded them.
  * On exit:
  *   SSE is as before entry.S, except MXCSR, which is as after reset.
  *   All general registers hold the requested values.

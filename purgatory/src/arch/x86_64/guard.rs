@@ -33,8 +33,10 @@ pub fn set(permissions: Permissions) {
     // before the capture kernel.
     unsafe {
         asm!(
-            "movq {0}, %dr0", "movq {1}, %dr1", "movq {2}, %dr2", "movq {3}, %dr3", "movq {4}, %dr7",
-            in(reg) end, in(reg) end + WATCHED, in(reg) end + 2 * WATCHED, in(reg) end + 3 * WATCHED, in(reg) DR7_WATCH,
+            "movq {0}, %dr0", "movq {1}, %dr1", "movq {2}, %dr2", "movq {3}, %dr3",
+            "movq {4}, %dr7",
+            in(reg) end, in(reg) end + WATCHED, in(reg) end + 2 * WATCHED,
+            in(reg) end + 3 * WATCHED, in(reg) DR7_WATCH,
             options(att_syntax, nostack, preserves_flags)
         )
     };
@@ -48,7 +50,8 @@ pub fn lift(permissions: Permissions) {
         // SAFETY: the registers get the values that they had on entry; nothing is watched.
         unsafe {
             asm!(
-                "movq {0}, %dr7", "movq {1}, %dr0", "movq {1}, %dr1", "movq {1}, %dr2", "movq {1}, %dr3",
+                "movq {0}, %dr7",
+                "movq {1}, %dr0", "movq {1}, %dr1", "movq {1}, %dr2", "movq {1}, %dr3",
                 in(reg) DR7_OFF, in(reg) 0_u64,
                 options(att_syntax, nostack, preserves_flags)
             )

@@ -1,4 +1,5 @@
-/* [7] The 64-bit boot protocol (Documentation/arch/x86/boot.rst): CS 0x10, DS ES SS 0x18, IF = 0, RSI = boot parameters.
+/* [7] The 64-bit boot protocol (Documentation/arch/x86/boot.rst): CS 0x10, DS ES SS 0x18, IF = 0,
+ * RSI = boot parameters.
  *
  * On entry:
  *   RDI = entry point, RSI = boot parameters.
@@ -6,8 +7,8 @@
  * On exit:
  *   SSE is as before entry.S, except MXCSR, which is as after reset.
  *   All other general registers are 0, and RSP is the empty stack.
- *   Our IDT stays loaded, so that an NMI returns until the capture kernel loads its own IDT (`load_stage1_idt`,
- *   arch/x86/boot/compressed/head_64.S).
+ *   Our IDT stays loaded, so that an NMI returns until the capture kernel loads its own IDT
+ *   (`load_stage1_idt`, arch/x86/boot/compressed/head_64.S).
  */
     .section .text.leave, "ax", @progbits
     .global leave

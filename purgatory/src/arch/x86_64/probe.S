@@ -1,6 +1,7 @@
 /* [4] One of each kind of instruction that digest's engine SHA-NI uses.
  *
- * On entry: SSE is on. The handler of #UD resumes at probe_missing if the instruction is between the marks.
+ * On entry: SSE is on. The handler of #UD resumes at probe_missing if the instruction is between
+ *   the marks.
  * On exit: EAX = 1 if the CPU has them all, else 0.
  * Clobbers: XMM0 and XMM1, and what the handler of #UD clobbers, which is within the ABI.
  */

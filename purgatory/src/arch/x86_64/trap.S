@@ -1,14 +1,16 @@
 /* [2] One stub per vector, STUB_SIZE bytes apart, as entry.S has put them into the IDT.
  *
  * On entry:
- *   NMI is on the interrupted code's stack. Every other vector starts at the top of the exceptions' stack, also if it interrupts
- *   another exception.
+ *   NMI is on the interrupted code's stack. Every other vector starts at the top of the exceptions'
+ *   stack, also if it interrupts another exception.
  *   The interrupted code may be using SSE: integer instructions only.
  * On exit:
  *   NMI is counted and returns with nothing else changed.
- *   Every other vector is in the program's `exception`. That returns only with another RIP: in the drop-ins for their probe
- *   (probe.S), otherwise for a copy of the kernel log that cannot be read (try_copy.S).
- *   An exception inside `exception`, or before SSE is on, resets the machine, because Rust code cannot report it.
+ *   Every other vector is in the program's `exception`. That returns only with another RIP: in the
+ *   drop-ins for their probe (probe.S), otherwise for a copy of the kernel log that cannot be read
+ *   (try_copy.S).
+ *   An exception inside `exception`, or before SSE is on, resets the machine, because Rust code
+ *   cannot report it.
  */
     .section .text.trap, "ax", @progbits
     .balign {STUB_SIZE}
@@ -24,7 +26,8 @@ trap_stubs:
     .else
     /* The CPU pushes an error code for these (SDM vol. 3A, "Protected-mode exceptions and
      * interrupts"; AMD APM vol. 2, "Vectors", for 29 and 30). */
-    .ifeq   (vector - 8) * (vector - 10) * (vector - 11) * (vector - 12) * (vector - 13) * (vector - 14)
+    .set    other, (vector - 8) * (vector - 10) * (vector - 11) * (vector - 12)
+    .ifeq   other * (vector - 13) * (vector - 14)
     .else
     .ifeq   (vector - 17) * (vector - 21) * (vector - 29) * (vector - 30)
     .else

@@ -1,7 +1,8 @@
 /* [4c] Copies memory that may not be readable.
  *
  * On entry: RDI = to, RSI = from, RDX = length in bytes. DF is 0.
- * On exit: EAX = 1 if all was copied. EAX = 0 if an exception was raised meanwhile: its handler resumes at try_copy_failed.
+ * On exit: EAX = 1 if all was copied. EAX = 0 if an exception was raised meanwhile: its handler
+ *   resumes at try_copy_failed.
  * Clobbers: RCX, RDI, RSI, and what the handler clobbers, which is within the ABI.
  */
     .section .text.try_copy, "ax", @progbits

@@ -146,8 +146,8 @@ pub fn resume(frame: &mut arch::TrapFrame) -> bool {
 }
 
 impl Open {
-    /// Changes the record, given the microseconds since the purgatory's entry, and writes it to each
-    /// of its pages.
+    /// Changes the record, given the microseconds since the purgatory's entry, and writes it to
+    /// each of its pages.
     fn step(&mut self, change: impl FnOnce(&mut Record, u64)) {
         let ticks = arch::tsc().wrapping_sub(self.entered_at);
         change(&mut self.record, ticks.saturating_mul(1000) / u64::from(self.tsc_khz));

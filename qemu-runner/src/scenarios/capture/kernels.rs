@@ -33,7 +33,8 @@ table! {
          works with a reused command line";
     "new-kernel-capture", [Kernel(NEW), Makedumpfile, HugePages], |stage| reused(stage, &on(NEW)),
         "on Debian's newest kernel, the reused command line loses what only suits the first \
-         kernel";
+         kernel",
+        lab: Like("new-kernel-hotplug");
     "new-kernel-hotplug", [Kernel(NEW), Makedumpfile, CrashHotplug],
         |stage| hotplug(stage, &on(NEW)),
         "`hotplug` on Debian's newest kernel";

@@ -17,7 +17,8 @@ const FOUR_GIB: u64 = 1 << 32;
 
 table! {
     "soft", [Makedumpfile], soft,
-        "the capture works on CPUs without SHA-NI: the portable engine verifies";
+        "the capture works on CPUs without SHA-NI: the portable engine verifies",
+        lab: Like("capture");
     "la57", [Makedumpfile, FiveLevels], la57,
         "the capture works with five-level paging";
     "high", [Makedumpfile], high,
@@ -33,7 +34,8 @@ table! {
          memory map";
     "efi-noefi", [Makedumpfile, Ovmf], |stage| efi(stage, "--noefi"),
         "the capture works with EFI firmware and `--noefi`: the capture kernel learns only where \
-         ACPI is";
+         ACPI is",
+        lab: Like("efi");
 }
 
 fn soft(stage: &mut Stage<'_>) -> Result<(), Error> {

@@ -33,9 +33,11 @@ table! {
         "after a panic and a reset that clears memory, `last` says that there is no record, and \
          not that there was no panic";
     "new-kernel-black-box-refused", [Kernel(NEW), Kcore], |stage| refused(stage, &on_new_kernel()),
-        "`black-box-refused` on Debian's newest kernel";
+        "`black-box-refused` on Debian's newest kernel",
+        lab: Like("black-box-refused");
     "new-kernel-black-box-hang", [Kernel(NEW), Kcore], |stage| hang(stage, &on_new_kernel()),
-        "`black-box-hang` on Debian's newest kernel";
+        "`black-box-hang` on Debian's newest kernel",
+        lab: Like("black-box-hang");
 }
 
 fn black_box() -> Setup {

@@ -23,19 +23,22 @@ table! {
         |stage| broken(stage, "a broken magic number", |ram, start| {
             ram.flip_bit(start + offset_of!(Header, e_ident) as u64, 0)
         }),
-        "an elfcorehdr with a broken magic number is restored, and the dump is complete";
+        "an elfcorehdr with a broken magic number is restored, and the dump is complete",
+        lab: Like("elfcorehdr-broken-phdr");
     "elfcorehdr-broken-phnum", [Makedumpfile],
         |stage| broken(stage, "an impossible number of program headers", |ram, start| {
             ram.write(start + offset_of!(Header, e_phnum) as u64, &0xfffe_u16.to_le_bytes())
         }),
         "an elfcorehdr with an impossible number of program headers is restored, and the dump is \
-         complete";
+         complete",
+        lab: Like("elfcorehdr-broken-phdr");
     "elfcorehdr-broken-phnum-bit", [Makedumpfile],
         |stage| broken(stage, "one bit of the number of program headers flipped", |ram, start| {
             ram.flip_bit(start + offset_of!(Header, e_phnum) as u64, 0)
         }),
         "an elfcorehdr with one bit of the number of program headers flipped is restored, and the \
-         dump is complete";
+         dump is complete",
+        lab: Like("elfcorehdr-broken-phdr");
     "elfcorehdr-broken-phdr", [Makedumpfile],
         |stage| broken(stage, "one bit of the last PT_LOAD's address flipped", |ram, start| {
             // Bit 12: the address of the next page, or of the one before.

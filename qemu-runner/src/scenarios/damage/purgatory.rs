@@ -25,7 +25,8 @@ table! {
     "purgatory-corrupt-text", [], text,
         "a bit flipped in the purgatory's code never ends in a boot";
     "purgatory-corrupt-block", [], block,
-        "a bit flipped in a plausible value of the handoff block breaks the seal";
+        "a bit flipped in a plausible value of the handoff block breaks the seal",
+        lab: Like("purgatory-corrupt-leaf-table");
     "purgatory-corrupt-block-delay", [], delay,
         "a bit flipped in the handoff block's delay does not delay the reset by weeks";
     "purgatory-corrupt-leaf-table", [],

@@ -29,7 +29,7 @@ table! {
          and the capture service saves the dump";
     "debian-service-peer", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Peer),
         "the control: `debian-service` with Debian's own kexec",
-        by name only: "the control of debian-service: it shows nothing of ours and takes minutes";
+        lab: NotOurs("the control of debian-service");
 }
 
 fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {

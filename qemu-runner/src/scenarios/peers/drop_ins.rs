@@ -50,7 +50,8 @@ table! {
          vmcore is complete";
     "kexec-tools-with-ours-soft", [Makedumpfile, Kexec, DropIns, CrashHotplug],
         |stage| kexec_tools(stage, machine::CPU_WITHOUT_SHA_NI, EngineId::Soft),
-        "the same on a CPU without SHA-NI, which our purgatory detects by an exception";
+        "the same on a CPU without SHA-NI, which our purgatory detects by an exception",
+        lab: Like("kexec-tools-with-ours");
     "kexec-tools-with-ours-table", [Kexec, DropIns, CrashHotplug], kexec_tools_table,
         "a bit flipped in kexec-tools' region table makes our purgatory read unmapped memory: it \
          says so and hangs";
@@ -73,10 +74,12 @@ table! {
         "the same, built to reset: our purgatory says so and resets the machine";
     "new-kernel-linux-with-ours", [Kernel("7"), Makedumpfile, DropIns, CrashHotplug, KexecFile],
         |stage| linux(stage, "7"),
-        "`linux-with-ours` on Debian's newest kernel";
+        "`linux-with-ours` on Debian's newest kernel",
+        lab: Like("linux-with-ours");
     "new-kernel-linux-with-ours-corrupt", [Kernel("7"), DropIns, KexecFile],
         |stage| linux_corrupt(stage, "7"),
-        "`linux-with-ours-corrupt` on Debian's newest kernel";
+        "`linux-with-ours-corrupt` on Debian's newest kernel",
+        lab: Like("linux-with-ours-corrupt");
 }
 
 /// A machine for a story with memory and CPUs that come.

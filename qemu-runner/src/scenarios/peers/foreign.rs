@@ -43,7 +43,8 @@ table! {
     "foreign-linux-corrupt", [Kernel("6.12")], |stage| refused(stage, &LINUX),
         "the same purgatory hangs silently on a flipped bit of the initrd";
     "foreign-linux-7", [Makedumpfile, Kernel("7"), CrashHotplug], |stage| capture(stage, &LINUX_7),
-        "`foreign-linux` with the purgatory of Debian's newest kernel";
+        "`foreign-linux` with the purgatory of Debian's newest kernel",
+        lab: Like("foreign-linux");
 }
 
 impl Peer {

@@ -34,15 +34,16 @@ table! {
         "an image by kexec-tools and the kernel passes the same checks of the vmcore";
     "peer-load-time", [Makedumpfile, Kexec, KexecFile], load_time,
         "measures how long kdump-loader and kexec-tools take to arm the same files on the same \
-         machine";
+         machine",
+        lab: NotOurs("a measurement");
     "peer-jump-time", [Makedumpfile, Kexec],
         |stage| jump_time(stage, machine::CPU, EngineId::ShaNi),
         "measures how long both purgatories delay the capture kernel",
-        by name only: "a measurement: it shows a figure and nothing else";
+        lab: NotOurs("a measurement");
     "peer-jump-time-soft", [Makedumpfile, Kexec],
         |stage| jump_time(stage, machine::CPU_WITHOUT_SHA_NI, EngineId::Soft),
         "measures the same on a CPU without SHA-NI",
-        by name only: "a measurement: it shows a figure and nothing else";
+        lab: NotOurs("a measurement");
 }
 
 fn capture(stage: &mut Stage<'_>) -> Result<(), Error> {

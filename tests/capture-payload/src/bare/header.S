@@ -1,5 +1,6 @@
-/* The real-mode kernel header (Documentation/arch/x86/boot.rst), under its names there. Only a 64-bit boot loader can enter this
- * image; to any other it is a boot sector of zeroes.
+/* The real-mode kernel header (Documentation/arch/x86/boot.rst), under its names there. Only a
+ * 64-bit boot loader can enter this image; to any other it is a boot sector of zeroes. Zeroes
+ * from type_of_loader on are the boot loader's to fill in, unless a remark says otherwise.
  */
     .macro setup_header
     .byte   {SETUP_SECTS}
@@ -15,7 +16,7 @@
     .long   0                           /* realmode_swtch */
     .word   0                           /* start_sys_seg */
     .word   0                           /* kernel_version */
-    .byte   0                           /* type_of_loader: the boot loader's, as all without a remark below */
+    .byte   0                           /* type_of_loader */
     .byte   {LOADFLAGS}
     .word   0                           /* setup_move_size */
     .long   0x100000                    /* code32_start: the default */

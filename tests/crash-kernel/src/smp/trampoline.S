@@ -1,8 +1,9 @@
 /* [1] From a start-up message to Rust: real mode, protected mode, 64-bit mode.
  *
- * On entry: copied to TRAMPOLINE, CS:IP at its first byte, the words at ap_trampoline_parameters filled; nothing else is known but
- *   that the processor has had an INIT.
- * On exit: on the trampoline's page tables, whose upper half is the kernel's; own stack; in smp::start::arrive, never to return.
+ * On entry: copied to TRAMPOLINE, CS:IP at its first byte, the words at ap_trampoline_parameters
+ *   filled; nothing else is known but that the processor has had an INIT.
+ * On exit: on the trampoline's page tables, whose upper half is the kernel's; own stack; in
+ *   smp::start::arrive, never to return.
  * Addresses are computed from TRAMPOLINE, since the linker has put this elsewhere.
  */
     .section .rodata.trampoline, "a", @progbits
