@@ -48,6 +48,7 @@ pub struct Context {
     assets: Option<Assets>,
     series: String,
     keep: bool,
+    keeps_dump: bool,
     under_test: Option<Arc<KernelUnderTest>>,
     checkpoints: Option<Arc<Checkpoints>>,
 }
@@ -72,6 +73,7 @@ impl Context {
             assets,
             series,
             keep,
+            keeps_dump: false,
             under_test: None,
             checkpoints: None,
         })
@@ -81,6 +83,11 @@ impl Context {
     /// capture kernel of every scenario, storm and panic.
     pub fn with_kernel(self, kernel: KernelUnderTest) -> Self {
         Self { under_test: Some(Arc::new(kernel)), ..self }
+    }
+
+    /// The same, but every vmcore that is found complete stays as `vmcore` under `target/qemu/`.
+    pub fn with_dumps_kept(self) -> Self {
+        Self { keeps_dump: true, ..self }
     }
 
     /// The kernel that replaces Debian's, if there is one.
@@ -109,6 +116,11 @@ impl Context {
     /// Whether to keep memory and archives.
     pub fn keep(&self) -> bool {
         self.keep
+    }
+
+    /// Whether to keep dumps.
+    pub(crate) fn keeps_dump(&self) -> bool {
+        self.keeps_dump
     }
 
     /// The assets; an error when `cargo xtask setup` has not run.

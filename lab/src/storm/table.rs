@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use qemu_runner::storm::{Contestant, Measured, SAME_BURST_S};
+use qemu_runner::storm::{Contestant, Measured, Pace, SAME_BURST_S};
 
 use super::SERIES;
 use crate::machine::Machine;
@@ -32,6 +32,7 @@ impl fmt::Display for Table {
                 measured.iter().filter(row).try_for_each(|storm| write_row(out, storm))?;
             }
         }
+        write_paces(out, measured)?;
         for contestant in Contestant::ALL {
             writeln!(out, "\n`{contestant}`: {}.", contestant.words())?;
             for series in SERIES {
@@ -64,6 +65,53 @@ fn write_row(out: &mut fmt::Formatter<'_>, storm: &Measured) -> fmt::Result {
         storm.quiet_after_s,
         storm.cpu_s,
     )
+}
+
+const PACES: &str = "
+## What a block costs as the machine grows
+
+Mean of the last 64 blocks before each number, in ms for each block. One look is a `kdump-loader reload` that finds the
+image up to date.
+
+| kernel | contestant | blocks | blocks/s | QEMU, ACPI, waiting | adding | bringing online | \
+         elfcorehdr | one look, ms |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+";
+
+/// The paces of the largest storm of each contestant and kernel, and every look.
+fn write_paces(out: &mut fmt::Formatter<'_>, measured: &[Measured]) -> fmt::Result {
+    let alike = |one: &Measured, other: &Measured| {
+        one.series == other.series && one.contestant == other.contestant
+    };
+    let is_largest = |one: &&Measured| {
+        !measured.iter().any(|other| alike(one, other) && other.size.blocks > one.size.blocks)
+    };
+    if measured.iter().all(|one| one.paces.is_empty()) {
+        return Ok(());
+    }
+    out.write_str(PACES)?;
+    for storm in measured.iter().filter(is_largest) {
+        for pace in &storm.paces {
+            let look = measured.iter().find(|one| {
+                alike(one, storm) && usize::try_from(one.size.blocks) == Ok(pace.blocks)
+            });
+            let look_s = look.and_then(|one| one.look_s);
+            let look = look_s.map_or("-".into(), |look_s| format!("{:.0}", look_s * 1e3));
+            let Pace { blocks, block_s, add_s, online_s, update_s } = *pace;
+            writeln!(
+                out,
+                "| {} | {} | {blocks} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} | {look} |",
+                storm.release,
+                storm.contestant,
+                1.0 / block_s,
+                (block_s - add_s) * 1e3,
+                (add_s - online_s) * 1e3,
+                (online_s - update_s) * 1e3,
+                update_s * 1e3,
+            )?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
