@@ -18,8 +18,8 @@ use crate::record;
 use crate::repository::{Repository, explain};
 use table::Table;
 
-/// Kernel series of Debian: the last without the kernel's own updates, and one with them.
-pub const SERIES: [&str; 2] = ["6.1", "6.12"];
+/// Kernel series of Debian: the last without the kernel's own updates, and two with them.
+pub const SERIES: [&str; 3] = ["6.1", "6.12", "7"];
 pub const RECORD: &str = "docs/storm/storm.jsonl";
 
 /// Hot-add memory block after block, and measure which way keeps the crash image up to date
@@ -44,11 +44,16 @@ pub struct Args {
     /// Write docs/storm/storm.jsonl and storm.md
     #[arg(long)]
     write: bool,
+    /// Keep the storms that docs/storm/storm.jsonl has, and measure only those that it lacks
+    #[arg(long, requires = "write")]
+    resume: bool,
 }
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
-        let requests = self.requests()?;
+        let begun = record::begun::<Measured>(repo, RECORD, self.resume)?;
+        let lacks = |request: &Request| !begun.1.iter().any(|storm| request.is_of(storm));
+        let requests: Vec<Request> = self.requests()?.into_iter().filter(lacks).collect();
         let context = repo.prepare_guests(self.bzimage.as_deref())?;
         let measure = |request: Request| {
             let storm = storm::run(&context, &request).map_err(explain)?;
@@ -60,7 +65,8 @@ impl Args {
             Ok((storm, line))
         };
         let path = self.write.then_some(RECORD);
-        let (machine, measured) = record::series(repo, path, requests, measure)?;
+        let (machine, mut measured) = record::series(repo, path, begun, requests, measure)?;
+        measured.sort_by_key(|storm| storm.size.blocks);
         record::print(repo, "docs/storm/storm.md", self.write, &Table { machine, measured })
     }
 
@@ -113,7 +119,7 @@ mod tests {
     #[test]
     fn by_default_every_contestant_meets_every_size_on_every_kernel_that_allows_it() {
         let all = requests("");
-        assert_eq!(all.len(), 4 * (2 * Contestant::ALL.len() - 1));
+        assert_eq!(all.len(), 4 * (3 * Contestant::ALL.len() - 1));
         let in_kernel = |one: &Request| one.contestant == Contestant::InKernel;
         assert!(!all.iter().any(|one| in_kernel(one) && one.series == "6.1"));
         let one = requests("--blocks 8 --kernel 6.12 --contestants in-kernel");

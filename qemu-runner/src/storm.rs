@@ -70,6 +70,14 @@ pub struct Request {
     pub ballast_mib: usize,
 }
 
+impl Request {
+    /// Whether this storm is what was measured. The initrd is not compared.
+    pub fn is_of(&self, measured: &Measured) -> bool {
+        let Self { contestant, series, size, .. } = *self;
+        (contestant, series, size) == (measured.contestant, measured.series.as_str(), measured.size)
+    }
+}
+
 /// What was measured of one storm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {

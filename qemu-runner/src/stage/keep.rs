@@ -7,7 +7,8 @@
 //! faster than an emulated machine could send it.
 
 use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use super::capture::Crashed;
@@ -18,6 +19,8 @@ use crate::evidence::elfcore::ElfCore;
 const VMCORE: &str = "vmcore";
 /// One PT_LOAD, on its way into the file.
 const PART: &str = "vmcore.part";
+/// Bytes at a time. Where all of them are zero, the file has a hole.
+const CHUNK: usize = 1 << 20;
 
 impl Crashed<'_, '_> {
     /// Writes the dump with these headers, and returns its path.
@@ -30,9 +33,20 @@ impl Crashed<'_, '_> {
             let len = load.physical.end - load.physical.start;
             self.vm.monitor.save_memory(load.physical.start, len, &part)?;
             let mut saved = File::open(&part).map_err(Error::file("open", &part))?;
-            file.seek(SeekFrom::Start(load.offset)).map_err(Error::file("write", &path))?;
-            io::copy(&mut saved, &mut file).map_err(Error::file("write", &path))?;
+            let (mut chunk, mut offset) = (vec![0; CHUNK], load.offset);
+            loop {
+                let read = saved.read(&mut chunk).map_err(Error::file("read", &part))?;
+                if read == 0 {
+                    break;
+                }
+                if chunk[..read].iter().any(|&byte| byte != 0) {
+                    let write = file.write_all_at(&chunk[..read], offset);
+                    write.map_err(Error::file("write", &path))?;
+                }
+                offset += read as u64;
+            }
         }
+        file.set_len(core.vmcore_len()).map_err(Error::file("write", &path))?;
         fs::remove_file(&part).map_err(Error::file("remove", &part))?;
         self.stage.outcome.now(format!("vmcore kept: {}", path.display()));
         Ok(path)
