@@ -8,6 +8,8 @@ use super::SERIES;
 use crate::machine::Machine;
 
 pub struct Table {
+    /// The record's name.
+    pub name: String,
     pub machine: Machine,
     pub measured: Vec<Measured>,
 }
@@ -22,9 +24,9 @@ const HEAD: &str = "\
 
 impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { machine, measured } = self;
+        let Self { name, machine, measured } = self;
         writeln!(out, "# Storms of memory\n")?;
-        writeln!(out, "Written by `cargo lab storm --write` on {machine}.\n")?;
+        writeln!(out, "Written by `cargo lab storm --record {name} --write` on {machine}.\n")?;
         write!(out, "{HEAD}")?;
         for series in SERIES {
             for contestant in Contestant::ALL {
@@ -124,7 +126,8 @@ mod tests {
         let record = include_str!("../../../docs/storm/storm.jsonl");
         let first: Measured = serde_json::from_str(record.lines().nth(1).unwrap()).unwrap();
         let never = Measured { true_after_s: None, series: "6.1".into(), ..first };
-        let text = Table { machine: machine(), measured: vec![never] }.to_string();
+        let text =
+            Table { name: "storm".into(), machine: machine(), measured: vec![never] }.to_string();
         assert!(text.contains("| never |"), "{text}");
         assert!(text.contains("Not on 6.1: kernels before 6.6"), "{text}");
     }
