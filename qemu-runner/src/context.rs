@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::assets::shared::Shared;
-use crate::assets::{Assets, Browser, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
+use crate::assets::{
+    Assets, Browser, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part, Readers,
+};
 use crate::error::Error;
 use crate::host;
 use crate::machine::checkpoint::Checkpoints;
@@ -234,6 +236,7 @@ assets! {
     pub(crate) ovmf: Ovmf;
     pub(crate) debian_disk: DebianDisk;
     pub browser: Browser;
+    pub readers: Readers;
 }
 
 /// The part itself, or the reason why it is absent.
