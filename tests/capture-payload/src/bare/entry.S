@@ -1,8 +1,8 @@
 /* The 64-bit entry point (boot.rst, "64-bit Boot Protocol"), 0x200 bytes into the payload.
  *
  * On entry: 64-bit mode, the payload mapped one to one. Everything else is what will be checked, so
- *   nothing is changed before it is saved, and nothing is saved before the memory for it has been
- *   looked at: the whole tail behind the file must be zero.
+ *   nothing is changed before it is saved. Before anything is saved, the tail after the file is
+ *   checked: all of it must be zero.
  * On exit: own stack and GDT; the rest of the tail zero, whatever it was; RDI = what was saved; in
  *   tell, never to return.
  * Until tell has its own IDT, an NMI goes through the purgatory's; it runs on whatever stack there
