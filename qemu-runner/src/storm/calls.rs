@@ -18,7 +18,7 @@ const R8_AT: usize = 72;
 /// kexec_file_load(2) without files: unload (`KEXEC_FILE_UNLOAD`, include/uapi/linux/kexec.h).
 const FILE_UNLOAD: u64 = 1;
 
-/// Probes of the system calls, of `add_memory_resource`, which adds a DIMM, and of `online_pages`,
+/// Probes of the system calls, of `__add_memory`, which adds a DIMM, and of `online_pages`,
 /// which brings one block of it online (both mm/memory_hotplug.c). Their language is that of
 /// Documentation/trace/kprobetrace.rst.
 ///
@@ -33,8 +33,8 @@ pub fn probes() -> Vec<String> {
     let rest = [
         "r:load_end __x64_sys_kexec_load result=$retval:s64",
         "r:file_end __x64_sys_kexec_file_load result=$retval:s64",
-        "p:add add_memory_resource",
-        "r:add_end add_memory_resource",
+        "p:add __add_memory",
+        "r:add_end __add_memory",
         "p:online online_pages",
         "r:online_end online_pages",
     ];

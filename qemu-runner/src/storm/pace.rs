@@ -19,7 +19,7 @@ pub struct Pace {
     pub blocks: usize,
     /// From one block to the next.
     pub block_s: f64,
-    /// In `add_memory_resource`: without QEMU, ACPI and waiting.
+    /// In `__add_memory`: without QEMU, ACPI and waiting.
     pub add_s: f64,
     /// In `online_pages`: without page descriptors, the direct map and sysfs.
     pub online_s: f64,
@@ -52,7 +52,7 @@ pub fn of(trace: &Trace) -> Vec<Pace> {
 /// Seconds of `spans` that lie within `window`.
 fn within(spans: &[Span], window: &Range<f64>) -> f64 {
     let inside = |span: &Span| span.end.min(window.end) - span.start.max(window.start);
-    spans.iter().map(|span| inside(span).max(0.0)).sum()
+    spans.iter().fold(0.0, |sum, span| sum + inside(span).max(0.0))
 }
 
 #[cfg(test)]
