@@ -248,6 +248,7 @@ mod tests {
             ovmf: Part::Present(Ovmf { code: "code".into(), vars: "vars".into() }),
             debian_disk: Part::Missing("no".into()),
             browser: Part::Missing("no".into()),
+            readers: Part::Missing("no".into()),
         };
         for name in ["qemu", "busybox"] {
             sh.write_file(at(name), "").unwrap();
