@@ -224,6 +224,7 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes Miri seven seconds, in the code of the tests above")]
     fn range_that_reaches_into_the_crash_region_is_refused(
         machine in machines(),
         range: prop::sample::Index,
