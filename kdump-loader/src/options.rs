@@ -26,9 +26,9 @@ use words::{console, leaf_size, reset_delay, signal};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BlackBoxChoice {
     /// If /var/lib can be written, so that the next boot finds it.
+    #[default]
     Auto,
     /// No.
-    #[default]
     No,
 }
 
@@ -115,7 +115,7 @@ pub struct Options {
     /// Most resets keep them. Their places are recorded in /var/lib/kdump-loader, so that the next
     /// boot finds them. Without that directory, or if the crash region has no room, the image is
     /// loaded without them.
-    #[arg(long, value_name = "WHETHER", default_value = words::NO,
+    #[arg(long, value_name = "WHETHER", default_value = words::AUTO,
           value_parser = words::listed(&words::BLACK_BOX, words::black_box))]
     #[serde(skip_serializing_if = "is_default", with = "wire::black_box")]
     pub black_box: BlackBoxChoice,
@@ -124,7 +124,7 @@ pub struct Options {
     ///
     /// pvpanic tells the hypervisor. ipmi adds an entry to the event log of the baseboard
     /// management controller. Confidential guests send no signal.
-    #[arg(long, value_name = "DEVICES", default_value = words::NONE, value_parser = signal)]
+    #[arg(long, value_name = "DEVICES", default_value = words::AUTO, value_parser = signal)]
     #[serde(skip_serializing_if = "is_default", with = "wire::signal")]
     pub signal: SignalChoice,
     /// Use this purgatory instead of the embedded one: this project's, the kernel's or kexec-tools'

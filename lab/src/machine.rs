@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::repository::Repository;
@@ -21,6 +21,9 @@ pub struct Machine {
     pub commit: String,
     /// The day, as in ISO 8601.
     pub date: String,
+    /// Commit and day of an earlier part of the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
 }
 
 impl Machine {
@@ -42,14 +45,31 @@ impl Machine {
             rustc: printed_by("rustc --version")?,
             commit: printed_by("git describe --always --dirty --abbrev=10")?,
             date: printed_by("date --utc +%Y-%m-%d")?,
+            since: None,
         })
+    }
+
+    /// This machine, where a record goes on that `earlier` began. Figures of two machines do not
+    /// belong into one record.
+    pub fn after(self, earlier: Self) -> Result<Self> {
+        let first = format!("commit {}; {}", earlier.commit, earlier.date);
+        let same = |one: &Self| (one.cpu.clone(), one.cpus, one.kernel.clone());
+        ensure!(
+            same(&self) == same(&earlier),
+            "the record is of another machine ({earlier}); measure all of it anew"
+        );
+        Ok(Self { since: Some(earlier.since.unwrap_or(first)), ..self })
     }
 }
 
 impl fmt::Display for Machine {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cpu, cpus, kernel, rustc: _, commit, date } = self;
-        write!(out, "{cpu}, {cpus} CPUs, Linux {kernel}; commit {commit}; {date}")
+        let Self { cpu, cpus, kernel, rustc: _, commit, date, since } = self;
+        write!(out, "{cpu}, {cpus} CPUs, Linux {kernel}; ")?;
+        if let Some(since) = since {
+            write!(out, "begun at {since}, last measured at ")?;
+        }
+        write!(out, "commit {commit}; {date}")
     }
 }
 
@@ -61,6 +81,16 @@ pub mod tests {
     pub fn machine() -> Machine {
         let [cpu, kernel, rustc, commit, date] =
             ["CPU", "6.18", "rustc 1", "c0ffee", "2026-11-28"].map(String::from);
-        Machine { cpu, cpus: 2, kernel, rustc, commit, date }
+        Machine { cpu, cpus: 2, kernel, rustc, commit, date, since: None }
+    }
+
+    #[test]
+    fn a_record_goes_on_only_on_the_machine_that_began_it() {
+        let (earlier, later) = (machine(), Machine { commit: "decade".into(), ..machine() });
+        let both = later.after(earlier).unwrap();
+        let words = "begun at commit c0ffee; 2026-11-28, last measured at commit decade";
+        assert!(both.to_string().contains(words), "{both}");
+        let other = Machine { cpus: 64, ..machine() };
+        assert!(other.after(machine()).is_err());
     }
 }

@@ -5,6 +5,7 @@
 //! storm/      memory comes block after block: which way keeps the crash image up to date
 //! panics.rs   panics at drawn moments while memory and CPUs come and go; the cause of each miss
 //! pages/      pages and pictures, checked in a browser
+//! open_dump   crash and drgn open the dump of a machine that crashed after hotplug
 //! plots/      the pictures in docs/, drawn from the records beside them
 //! ```
 //!
@@ -12,6 +13,7 @@
 
 mod bench;
 mod machine;
+mod open_dump;
 mod pages;
 mod panics;
 mod plots;
@@ -39,6 +41,7 @@ enum Command {
     Storm(storm::Args),
     Panics(panics::Args),
     Bench(bench::Args),
+    OpenDump(open_dump::Args),
     Pages(pages::Args),
     Plots(plots::Args),
     Check(bench::Check),
@@ -63,6 +66,7 @@ fn run(command: Command) -> Result<()> {
         Command::Storm(args) => args.run(&repo),
         Command::Panics(args) => args.run(&repo),
         Command::Bench(args) => args.run(&repo),
+        Command::OpenDump(args) => args.run(&repo),
         Command::Pages(args) => args.run(&repo),
         Command::Plots(args) => args.run(&repo),
         Command::Check(args) => args.run(&repo),

@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use qemu_runner::panics::{self, Cause, Ended, Panicked, draws};
+use qemu_runner::panics::{self, Cause, Draw, Ended, Panicked, draws};
 use qemu_runner::storm::Contestant;
 
 use crate::machine::Machine;
@@ -49,16 +49,24 @@ pub struct Args {
     /// Write docs/storm/panics.jsonl and panics.md
     #[arg(long)]
     write: bool,
+    /// Keep the panics that docs/storm/panics.jsonl has, and add only those that it lacks
+    #[arg(long, requires = "write")]
+    resume: bool,
 }
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let Self { count, seed, write, .. } = *self;
         let context = repo.prepare_guests(self.bzimage.as_deref())?;
+        let begun = record::begun::<Panicked>(repo, RECORD, self.resume)?;
         let draws = draws(seed, count);
         let all = draws.iter().flat_map(|draw| CONTESTANTS.map(|contestant| (draw, contestant)));
+        let has = |draw: &Draw, contestant| {
+            begun.1.iter().any(|one| one.draw == *draw && one.contestant == contestant)
+        };
+        let all: Vec<_> = all.filter(|&(draw, contestant)| !has(draw, contestant)).collect();
         let path = write.then_some(RECORD);
-        let (machine, panicked) = record::series(repo, path, all, |(draw, contestant)| {
+        let (machine, panicked) = record::series(repo, path, begun, all, |(draw, contestant)| {
             let one = panics::run(&context, contestant, draw).map_err(explain)?;
             let line = format!("{:>3} {contestant}: {}", draw.number, one.sentence());
             Ok((one, line))

@@ -3,7 +3,7 @@
 //! ```text
 //! panel.rs   a panel: logarithmic axes, curves with their names at their ends
 //! verify.rs  docs/bench/verify.svg
-//! storm.rs   docs/storm/storm.svg
+//! storm.rs   docs/storm/storm.svg, full-size.svg
 //! ```
 
 mod panel;
@@ -15,7 +15,7 @@ use anyhow::Result;
 use crate::repository::Repository;
 use crate::{bench, panics, record, storm as storms};
 
-/// Draw docs/bench/verify.svg and docs/storm/storm.svg, and write the tables beside them
+/// Draw docs/bench/verify.svg and the pictures of docs/storm, and write the tables beside them
 ///
 /// Measures nothing: the records beside them are read.
 #[derive(clap::Args)]
@@ -28,10 +28,14 @@ impl Args {
         let report = bench::report::Report { machine, measured };
         repo.write("docs/bench/verify.txt", &report.to_string())?;
 
-        let (machine, measured) = record::read(repo, storms::RECORD)?;
-        repo.write("docs/storm/storm.svg", &storm::svg(&machine, &measured))?;
-        let table = storms::table::Table { machine, measured };
-        repo.write("docs/storm/storm.md", &table.to_string())?;
+        for name in storms::RECORDS {
+            let (path, report) = storms::paths(name);
+            let (machine, measured) = record::read(repo, &path)?;
+            let picture = format!("docs/storm/{name}.svg");
+            repo.write(&picture, &storm::svg(&machine, &measured))?;
+            let table = storms::table::Table { name: name.to_owned(), machine, measured };
+            repo.write(&report, &table.to_string())?;
+        }
 
         let (machine, panicked) = record::read(repo, panics::RECORD)?;
         let report = panics::Report { machine, panicked };

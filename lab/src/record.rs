@@ -26,15 +26,30 @@ pub fn write<T: Serialize>(
     repo.write(path, &text)
 }
 
-/// Measures one after the other and says how long each took. With a `path`, writes the record after
-/// each.
+/// A series that begins on this machine, or the one in the record at `path` if that is to go on.
+pub fn begun<T: DeserializeOwned>(
+    repo: &Repository,
+    path: &str,
+    resume: bool,
+) -> Result<(Machine, Vec<T>)> {
+    let here = Machine::here(repo)?;
+    if !resume {
+        return Ok((here, Vec::new()));
+    }
+    let (machine, measured) = read(repo, path)?;
+    Ok((here.after(machine)?, measured))
+}
+
+/// Adds measurements to those of `begun`, one after the other, and says how long each took. With a
+/// `path`, writes the record after each.
 pub fn series<T: Serialize, R>(
     repo: &Repository,
     path: Option<&str>,
+    begun: (Machine, Vec<T>),
     requests: impl IntoIterator<Item = R>,
     measure: impl Fn(R) -> Result<(T, String)>,
 ) -> Result<(Machine, Vec<T>)> {
-    let (machine, mut measured) = (Machine::here(repo)?, Vec::new());
+    let (machine, mut measured) = begun;
     for request in requests {
         let began = Instant::now();
         let (one, line) = measure(request)?;

@@ -18,9 +18,10 @@ use crate::record;
 use crate::repository::{Repository, explain};
 use table::Table;
 
-/// Kernel series of Debian: the last without the kernel's own updates, and one with them.
-pub const SERIES: [&str; 2] = ["6.1", "6.12"];
-pub const RECORD: &str = "docs/storm/storm.jsonl";
+/// Kernel series of Debian: the last without the kernel's own updates, and two with them.
+pub const SERIES: [&str; 3] = ["6.1", "6.12", "7"];
+/// Records of storms: docs/storm/NAME.jsonl, with NAME.md beside it.
+pub const RECORDS: [&str; 2] = ["storm", "full-size"];
 
 /// Hot-add memory block after block, and measure which way keeps the crash image up to date
 #[derive(clap::Args)]
@@ -41,14 +42,28 @@ pub struct Args {
     /// MiB that are added to the capture kernel's initrd
     #[arg(long, default_value_t = 1)]
     ballast: usize,
-    /// Write docs/storm/storm.jsonl and storm.md
+    /// Write docs/storm/RECORD.jsonl and RECORD.md
     #[arg(long)]
     write: bool,
+    /// Which record: `storm` up to 512 blocks, `full-size` with the article's 3840
+    #[arg(long, default_value = RECORDS[0], value_parser = PossibleValuesParser::new(RECORDS))]
+    record: String,
+    /// Keep the storms that the record has, and measure only those that it lacks
+    #[arg(long, requires = "write")]
+    resume: bool,
+}
+
+/// A record, and the table beside it.
+pub fn paths(name: &str) -> (String, String) {
+    (format!("docs/storm/{name}.jsonl"), format!("docs/storm/{name}.md"))
 }
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
-        let requests = self.requests()?;
+        let (path, report) = paths(&self.record);
+        let begun = record::begun::<Measured>(repo, &path, self.resume)?;
+        let lacks = |request: &Request| !begun.1.iter().any(|storm| request.is_of(storm));
+        let requests: Vec<Request> = self.requests()?.into_iter().filter(lacks).collect();
         let context = repo.prepare_guests(self.bzimage.as_deref())?;
         let measure = |request: Request| {
             let storm = storm::run(&context, &request).map_err(explain)?;
@@ -59,9 +74,11 @@ impl Args {
             );
             Ok((storm, line))
         };
-        let path = self.write.then_some(RECORD);
-        let (machine, measured) = record::series(repo, path, requests, measure)?;
-        record::print(repo, "docs/storm/storm.md", self.write, &Table { machine, measured })
+        let path = self.write.then_some(path.as_str());
+        let (machine, mut measured) = record::series(repo, path, begun, requests, measure)?;
+        measured.sort_by_key(|storm| storm.size.blocks);
+        let name = self.record.clone();
+        record::print(repo, &report, self.write, &Table { name, machine, measured })
     }
 
     /// Whether storms of this series are wanted. The user's own kernel takes the last one's place.
@@ -113,7 +130,7 @@ mod tests {
     #[test]
     fn by_default_every_contestant_meets_every_size_on_every_kernel_that_allows_it() {
         let all = requests("");
-        assert_eq!(all.len(), 4 * (2 * Contestant::ALL.len() - 1));
+        assert_eq!(all.len(), 4 * (3 * Contestant::ALL.len() - 1));
         let in_kernel = |one: &Request| one.contestant == Contestant::InKernel;
         assert!(!all.iter().any(|one| in_kernel(one) && one.series == "6.1"));
         let one = requests("--blocks 8 --kernel 6.12 --contestants in-kernel");

@@ -57,9 +57,9 @@ pub enum EngineChoice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignalChoice {
     /// All that the machine has.
+    #[default]
     Auto,
     /// Through none.
-    #[default]
     None,
     /// Through these. If the machine lacks one, [`build`](crate::build) fails.
     Only {

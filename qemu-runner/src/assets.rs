@@ -43,6 +43,9 @@ pub struct Assets {
     /// A browser. Manifests written by hand may lack it.
     #[serde(default = "unnamed")]
     pub browser: Part<Browser>,
+    /// What looks into a dump. Manifests written by hand may lack it.
+    #[serde(default = "unnamed")]
+    pub readers: Part<Readers>,
 }
 
 fn unnamed<T>() -> Part<T> {
@@ -137,6 +140,15 @@ pub struct Browser {
     pub fonts: PathBuf,
     /// What `--version` says.
     pub version: String,
+}
+
+/// What looks into a dump on this machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Readers {
+    /// The 6.12 kernel with debug information.
+    pub vmlinux: PathBuf,
+    /// The program, which runs on this machine with its own libraries.
+    pub crash: GuestProgram,
 }
 
 impl Browser {

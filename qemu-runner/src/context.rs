@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::assets::shared::Shared;
-use crate::assets::{Assets, Browser, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
+use crate::assets::{
+    Assets, Browser, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part, Readers,
+};
 use crate::error::Error;
 use crate::host;
 use crate::machine::checkpoint::Checkpoints;
@@ -48,6 +50,7 @@ pub struct Context {
     assets: Option<Assets>,
     series: String,
     keep: bool,
+    keeps_dump: bool,
     under_test: Option<Arc<KernelUnderTest>>,
     checkpoints: Option<Arc<Checkpoints>>,
 }
@@ -72,6 +75,7 @@ impl Context {
             assets,
             series,
             keep,
+            keeps_dump: false,
             under_test: None,
             checkpoints: None,
         })
@@ -81,6 +85,11 @@ impl Context {
     /// capture kernel of every scenario, storm and panic.
     pub fn with_kernel(self, kernel: KernelUnderTest) -> Self {
         Self { under_test: Some(Arc::new(kernel)), ..self }
+    }
+
+    /// The same, but every vmcore that is found complete stays as `vmcore` under `target/qemu/`.
+    pub fn with_dumps_kept(self) -> Self {
+        Self { keeps_dump: true, ..self }
     }
 
     /// The kernel that replaces Debian's, if there is one.
@@ -109,6 +118,11 @@ impl Context {
     /// Whether to keep memory and archives.
     pub fn keep(&self) -> bool {
         self.keep
+    }
+
+    /// Whether to keep dumps.
+    pub(crate) fn keeps_dump(&self) -> bool {
+        self.keeps_dump
     }
 
     /// The assets; an error when `cargo xtask setup` has not run.
@@ -222,6 +236,7 @@ assets! {
     pub(crate) ovmf: Ovmf;
     pub(crate) debian_disk: DebianDisk;
     pub browser: Browser;
+    pub readers: Readers;
 }
 
 /// The part itself, or the reason why it is absent.

@@ -9,6 +9,7 @@ mod crash; // how it crashes
 pub mod capture; // after the panic
 mod again; // after a reset
 mod vmcore; // what the dump holds
+mod keep; // the dump, as a file on the host
 pub mod installed; // a Debian with its services, on a disk
 
 use std::fs;
@@ -60,7 +61,7 @@ pub struct Stage<'c> {
     pub outcome: Outcome,
     /// When it has to be over.
     pub deadline: Deadline,
-    directory: PathBuf,
+    pub(crate) directory: PathBuf,
     machines: u32,
     /// What the scenario asks of the kernel.
     pub(crate) needs: &'static [Need],

@@ -10,12 +10,14 @@
 //! storm/witness.rs      the guest's own record: udev, kprobes, poller, cgroup
 //! storm/calls.rs        what the kprobes recorded, as types
 //! storm/truth.rs        whether the image describes the memory that is there
+//! storm/pace.rs         what a block costs, and whose share that is, as the machine grows
 //! storm/size.rs         blocks, and the DIMMs that bring them
 //! storm.rs              one storm from boot to quiet
 //! ```
 
 pub(crate) mod calls;
 mod contestant;
+mod pace;
 pub(crate) mod size;
 mod truth;
 pub(crate) mod witness;
@@ -26,10 +28,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::evidence::iomem::Iomem;
 use crate::machine::deadline::Deadline;
 use crate::stage::{First, Setup, Stage};
 
 pub use contestant::Contestant;
+pub use pace::Pace;
 pub use size::Size;
 
 use truth::Truth;
@@ -64,6 +68,14 @@ pub struct Request {
     pub size: Size,
     /// MiB that are added to the capture kernel's initrd.
     pub ballast_mib: usize,
+}
+
+impl Request {
+    /// Whether this storm is what was measured. The initrd is not compared.
+    pub fn is_of(&self, measured: &Measured) -> bool {
+        let Self { contestant, series, size, .. } = *self;
+        (contestant, series, size) == (measured.contestant, measured.series.as_str(), measured.size)
+    }
 }
 
 /// What was measured of one storm.
@@ -113,6 +125,12 @@ pub struct Measured {
     /// Bursts of events, or of blocks where no events are queued; 0 if not counted.
     #[serde(default)]
     pub bursts: u64,
+    /// What a block cost as the machine grew.
+    #[serde(default)]
+    pub paces: Vec<Pace>,
+    /// Seconds of one `kdump-loader reload` that finds the image up to date; `None` for a peer.
+    #[serde(default)]
+    pub look_s: Option<f64>,
 }
 
 /// Runs a storm on a machine of its own.
@@ -144,6 +162,7 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
     let mut first = stage.boot(&setup)?;
     let mut witness = Witness::install(&mut first)?;
     contestant.arm(&mut first)?;
+    let before = system_ram(&first.iomem()?);
     witness.start(&mut first, POLLER_CPU)?;
 
     let began = Instant::now();
@@ -158,10 +177,10 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
     first.note("no work on the image is left");
 
     let seen = witness.finish(&mut first)?;
+    let look_s = contestant.look(&mut first)?;
     let iomem = first.iomem()?;
     first.switch_off();
-    let added = iomem.system_ram.iter().filter(|range| range.start >= 1 << 32);
-    let added: u64 = added.map(|range| range.end - range.start).sum();
+    let added = system_ram(&iomem) - before;
     crate::error::check_eq!(added, size.bytes(), "bytes of memory that have come")?;
 
     let loads = seen.trace.calls.iter().filter(|call| call.is_load());
@@ -172,11 +191,11 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
         let ends = reloads.iter().map(|call| call.ended_s);
         ends.filter(|ended_s| *ended_s <= seen_s).fold(0.0, f64::max)
     };
-    let online_s = seen.trace.online_s.last().copied().unwrap_or(0.0);
+    let online = seen.trace.online_s();
+    let online_s = online.last().copied().unwrap_or(0.0);
     let true_after_s = true_at_s.map(|seen_s| (made_true(seen_s) - online_s).max(0.0));
     // A busy host delays events on their way to the queue, and the loader sees only their arrival.
-    let arrivals =
-        if contestant == Contestant::ReloadInPlace { &seen.queued_s } else { &seen.trace.online_s };
+    let arrivals = if contestant == Contestant::ReloadInPlace { &seen.queued_s } else { &online };
     let pauses = arrivals.windows(2).filter(|pair| pair[1] - pair[0] > SAME_BURST_S).count();
     let seconds = |ns: u64| ns as f64 / 1e9;
     let (least, most) = seen.record.bounds_ns();
@@ -193,8 +212,8 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
         unloads: after().filter(|call| call.is_unload()).count() as u64,
         refused: after().filter(|call| call.result < 0).count() as u64,
         copied_bytes: reloads.iter().map(|call| call.copied_bytes()).sum(),
-        kernel_updates: seen.trace.updates.len() as u64,
-        kernel_updates_s: seen.trace.updates.iter().fold(0.0, |sum, took| sum + took),
+        kernel_updates: seen.trace.updated.len() as u64,
+        kernel_updates_s: seen.trace.updated.iter().fold(0.0, |sum, one| sum + one.end - one.start),
         gaps: seen.record.gaps.len() as u64,
         unprotected_s: seconds(seen.record.unprotected_ns()),
         unprotected_bounds_s: (seconds(least), seconds(most)),
@@ -202,7 +221,13 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
         longest_pause_s: seconds(seen.record.longest_pause_ns),
         cpu_s: seen.cpu_s,
         bursts: 1 + pauses as u64,
+        paces: pace::of(&seen.trace),
+        look_s,
     })
+}
+
+fn system_ram(iomem: &Iomem) -> u64 {
+    iomem.system_ram.iter().map(|range| range.end - range.start).sum()
 }
 
 /// Waits until no work on the image is left. Returns when the image was seen armed and up to date,

@@ -10,6 +10,7 @@ mod assets; // the parts, and the manifest that names them
 mod qemu; // the emulator
 mod kernels; // Debian's kernels
 mod program; // programs of the guests' user space
+mod readers; // for people who look into a dump
 mod browser; // for tests of pages
 pub mod tree; // a Debian in a directory
 mod debian_disk; // a Debian on a disk
@@ -73,12 +74,18 @@ enum Name {
     Browser,
     /// A Debian with systemd and kdump-tools on a disk
     DebianDisk,
+    /// For readers of a dump: crash, and the debug symbols of kernel 6.12 (320 MB). Fetched only
+    /// if it is named
+    Readers,
 }
 
 impl Args {
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         linker(sh)?;
-        let wanted = |name| self.only.is_empty() || self.only.contains(&name);
+        let wanted = |name| match self.only[..] {
+            [] => name != Name::Readers,
+            _ => self.only.contains(&name),
+        };
         if wanted(Name::RustSrc) {
             let rust_src = toolchain::rust_src(sh, repo, self.without_rustup)?;
             println!("rust-src      {}", rust_src.display());
@@ -121,7 +128,7 @@ pub struct Large {
 /// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven.
 pub fn guests(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
     let wanted = |name| match name {
-        Name::Browser => false,
+        Name::Browser | Name::Readers => false,
         Name::DebianDisk => large.debian_disk,
         Name::Kernels => large.kernels,
         _ => true,

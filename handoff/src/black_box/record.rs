@@ -261,7 +261,8 @@ mod tests {
         assert_eq!(Record::read(record.as_bytes()), None);
         record.close();
         assert_eq!(Record::read(record.as_bytes()), Some(record));
-        for byte in 0..size_of::<Record>() {
+        // Miri is slow: it tries every seventeenth byte.
+        for byte in (0..size_of::<Record>()).step_by(if cfg!(miri) { 17 } else { 1 }) {
             let mut bytes = [0; size_of::<Record>()];
             bytes.copy_from_slice(record.as_bytes());
             bytes[byte] ^= 0x10;

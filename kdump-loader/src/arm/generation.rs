@@ -18,7 +18,7 @@ use crate::messages::{in_full, note, warn};
 
 /// The number of the last load, in decimal, in [`STATE`]. It is written before the image is built,
 /// so that a load that fails does not use its number again.
-const GENERATION: &str = "generation";
+pub const GENERATION: &str = "generation";
 
 /// The number in a plan. Nothing is counted, so that every plan of the same image has the same
 /// identity.

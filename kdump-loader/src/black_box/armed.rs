@@ -17,7 +17,8 @@ use crate::arm::record::{self, Error, failed, state};
 pub const STATE: &str = "var/lib/kdump-loader";
 /// Its parent, which this program does not create: without it, nothing outlives a reboot.
 const VAR_LIB: &str = "var/lib";
-const FILE: &str = "armed.json";
+/// The file's name below [`STATE`].
+pub const FILE: &str = "armed.json";
 /// Version of the file's format.
 pub const VERSION: u32 = 1;
 

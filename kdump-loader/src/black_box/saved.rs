@@ -16,9 +16,10 @@ use crate::arm::record::{self, Error, failed, state};
 
 /// Folders that are kept.
 pub const KEPT: usize = 10;
-/// Below [`STATE`]: the panics, and what came out of the last harvest.
-const PANICS: &str = "panics";
-const OUTCOME: &str = "harvest.json";
+/// Below [`STATE`]: the panics.
+pub const PANICS: &str = "panics";
+/// Below [`STATE`]: what came out of the last harvest.
+pub const OUTCOME: &str = "harvest.json";
 /// Below a panic's folder.
 const RECORD: &str = "record.json";
 /// The crashed kernel's log.

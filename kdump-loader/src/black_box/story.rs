@@ -204,8 +204,8 @@ fn lost(copies: &Copies) -> String {
 /// What to say if no panic is saved.
 pub fn tell_nothing(outcome: Option<&Outcome>) -> String {
     let Some(outcome) = outcome else {
-        return "no panic is recorded: no image with a black box (load --black-box auto) was armed \
-                before this boot, or no load has looked for records yet\n"
+        return "no panic is recorded: no image with a black box was armed before this boot, or no \
+                load has looked for records yet\n"
             .into();
     };
     let armed = utc::for_people(outcome.arming.armed_at);

@@ -5,6 +5,7 @@
 //! `uninstall` roll back and `install` finish.
 
 mod done;
+mod black_box; // what the program has written at run time
 
 use std::path::Path;
 
@@ -272,6 +273,7 @@ fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Er
             _ => done.push(Done::Left(whole)),
         }
     }
+    done.extend(black_box::remove(tree, dry_run)?);
     if !dry_run {
         // Directories without the ledger come first: without the ledger, an interrupted run could
         // not find them again.
@@ -282,6 +284,8 @@ fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Er
         others.into_iter().try_for_each(|entry| tree.remove_directory(&entry.path))?;
         tree.remove(ledger::PATH)?;
         tree.remove_unfinished(ledger::PATH)?;
+        // A load may have created it before the installation.
+        tree.remove_directory(ledger::DIRECTORY)?;
         above_ledger.into_iter().try_for_each(|entry| tree.remove_directory(&entry.path))?;
     }
     Ok(done)

@@ -14,7 +14,7 @@ use super::tree::{Found, Tree};
 
 /// Its file.
 pub const PATH: &str = "var/lib/kdump-loader/service.json";
-/// Its directory, which holds nothing else.
+/// Its directory. The black box keeps its files there, too.
 pub const DIRECTORY: &str = "var/lib/kdump-loader";
 /// Version of its format.
 const VERSION: u32 = 1;

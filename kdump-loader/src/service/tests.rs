@@ -75,6 +75,35 @@ fn uninstalling_restores_the_machine() {
 }
 
 #[test]
+fn uninstalling_removes_what_leads_to_the_armed_image_and_keeps_recorded_panics() {
+    const STATE: &str = "var/lib/kdump-loader";
+    const RECORD: &str = "var/lib/kdump-loader/panics/2026-11-29T00-31-25Z/record.json";
+    let root = Root::debian();
+    let before = root.contents();
+    for panicked in [false, true] {
+        root.install(true).unwrap();
+        for name in ["generation", "armed.json", "harvest.json"] {
+            root.file(&format!("{STATE}/{name}"), "7\n");
+        }
+        fs::create_dir_all(root.path().join(STATE).join("panics")).unwrap();
+        if panicked {
+            root.file(RECORD, "{}");
+        }
+        let planned = uninstall(&Access::DryRun { root: root.path() }).unwrap();
+        let done = root.uninstall();
+        assert_eq!(done, planned);
+        let panics = root.path().canonicalize().unwrap().join(STATE).join("panics");
+        assert_eq!(done.unwrap().contains(&Done::LeftPanics(panics)), panicked);
+        if !panicked {
+            assert_eq!(root.contents(), before);
+        }
+    }
+    assert_eq!(root.text(RECORD), "{}");
+    let left = fs::read_dir(root.path().join(STATE)).unwrap().count();
+    assert_eq!(left, 1, "the folder of panics");
+}
+
+#[test]
 fn dry_run_reports_the_same_changes_and_writes_nothing() {
     let root = Root::debian();
     let before = root.contents();

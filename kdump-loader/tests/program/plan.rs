@@ -174,11 +174,10 @@ fn confidential_guest_is_detected_and_the_option_overrides_it() {
 }
 
 #[test]
-fn black_box_and_signals_are_planned_on_request_alone() {
+fn black_box_and_signals_are_planned_unless_they_are_switched_off() {
     let fixture = Fixture::new();
     let block = |arguments: &[&str]| summary(&fixture, arguments).by_block.unwrap();
-    let asked = ["--black-box", "auto", "--signal", "auto"];
-    let found = block(&asked);
+    let found = block(&[]);
     let black_box = found.black_box.unwrap();
     // The image is smaller than a quarter of the region of 192 MiB at 0x2f000000.
     assert_eq!(black_box.records[1..], [0x3200_0000, 0x3500_0000, 0x3800_0000]);
@@ -188,7 +187,7 @@ fn black_box_and_signals_are_planned_on_request_alone() {
     assert_eq!((log.descriptors.kept, log.text.kept, black_box.no_log), (4096, 128 << 10, None));
     let signals = found.signals.unwrap();
     assert_eq!((signals.pvpanic, signals.ipmi), (Some(0x505), Some(0xca2)));
-    let table = fixture.plan(asked).stdout;
+    let table = fixture.plan(NONE).stdout;
     let lines = [
         "\nblack box      number 1, records at 0x2f1e1000 0x32000000 0x35000000 0x38000000\n",
         "\nkernel log     576.2 KiB, copied to 0x32001000 0x38001000\n",
@@ -196,11 +195,11 @@ fn black_box_and_signals_are_planned_on_request_alone() {
     ];
     assert_says(&table, &lines);
 
-    let without = block(&[]);
+    let without = block(&["--black-box", "no", "--signal", "none"]);
     assert_eq!((without.black_box, without.signals), (None, None));
     let one = block(&["--signal", "ipmi"]).signals.unwrap();
     assert_eq!((one.pvpanic, one.ipmi), (None, Some(0xca2)));
-    let confidential = block(&[&asked[..], &["--confidential", "yes"]].concat());
+    let confidential = block(&["--confidential", "yes"]);
     assert_eq!(confidential.signals, None);
     assert!(confidential.black_box.is_some(), "memory can be written");
 }
@@ -218,7 +217,7 @@ fn device_of_a_requested_signal_must_be_there() {
 fn snapshot_without_the_kernels_memory_plans_records_alone() {
     let fixture = Fixture::new();
     fs::remove_file(fixture.path("snapshot/kdump-loader/printk_ring")).unwrap();
-    let table = fixture.plan(["--black-box", "auto"]).stdout;
+    let table = fixture.plan(NONE).stdout;
     let lines = ["\nblack box      number 1,", "\nkernel log     not kept: the kernel's memory at"];
     assert_says(&table, &lines);
 }

@@ -16,20 +16,24 @@ const NOTES: [&str; 3] = [
 const HEAD: f64 = 106.0;
 
 pub fn svg(machine: &Machine, measured: &[Measured]) -> String {
-    let panels = SERIES.map(|series| {
-        let of_series: Vec<&Measured> =
-            measured.iter().filter(|one| one.series == series).collect();
-        let can = Contestant::ALL.iter().all(|one| one.impossible_on(series).is_none());
-        Panel {
-            title: format!(
-                "Linux {series}, which {} the image itself",
-                if can { "can update" } else { "cannot update" }
-            ),
-            note: "Seconds with nothing armed; lower is better.".into(),
-            x_axis: "blocks of 128 MiB that came".into(),
-            curves: curves(&of_series),
-        }
-    });
+    let measured_series =
+        SERIES.into_iter().filter(|series| measured.iter().any(|storm| storm.series == *series));
+    let panels: Vec<Panel> = measured_series
+        .map(|series| {
+            let of_series: Vec<&Measured> =
+                measured.iter().filter(|one| one.series == series).collect();
+            let can = Contestant::ALL.iter().all(|one| one.impossible_on(series).is_none());
+            Panel {
+                title: format!(
+                    "Linux {series}, which {} the image itself",
+                    if can { "can update" } else { "cannot update" }
+                ),
+                note: "Seconds with nothing armed; lower is better.".into(),
+                x_axis: "blocks of 128 MiB that came".into(),
+                curves: curves(&of_series),
+            }
+        })
+        .collect();
     let content = html! {
         @for (line, y) in NOTES.into_iter().zip([54, 72, 90]) { text.note x="12" y=(y) { (line) } }
         @for (index, one) in panels.iter().enumerate() { (panel(one, HEAD + PANEL * index as f64)) }

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use qemu_runner::storm::{Contestant, Measured, SAME_BURST_S};
+use qemu_runner::storm::{Contestant, Measured, Pace, SAME_BURST_S};
 
 use super::SERIES;
 use crate::machine::Machine;
 
 pub struct Table {
+    /// The record's name.
+    pub name: String,
     pub machine: Machine,
     pub measured: Vec<Measured>,
 }
@@ -22,9 +24,9 @@ const HEAD: &str = "\
 
 impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { machine, measured } = self;
+        let Self { name, machine, measured } = self;
         writeln!(out, "# Storms of memory\n")?;
-        writeln!(out, "Written by `cargo lab storm --write` on {machine}.\n")?;
+        writeln!(out, "Written by `cargo lab storm --record {name} --write` on {machine}.\n")?;
         write!(out, "{HEAD}")?;
         for series in SERIES {
             for contestant in Contestant::ALL {
@@ -32,6 +34,7 @@ impl fmt::Display for Table {
                 measured.iter().filter(row).try_for_each(|storm| write_row(out, storm))?;
             }
         }
+        write_paces(out, measured)?;
         for contestant in Contestant::ALL {
             writeln!(out, "\n`{contestant}`: {}.", contestant.words())?;
             for series in SERIES {
@@ -66,6 +69,53 @@ fn write_row(out: &mut fmt::Formatter<'_>, storm: &Measured) -> fmt::Result {
     )
 }
 
+const PACES: &str = "
+## What a block costs as the machine grows
+
+Mean of the last 64 blocks before each number, in ms for each block. One look is a `kdump-loader reload` that finds the
+image up to date.
+
+| kernel | contestant | blocks | blocks/s | QEMU, ACPI, waiting | adding | bringing online | \
+         elfcorehdr | one look, ms |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+";
+
+/// The paces of the largest storm of each contestant and kernel, and every look.
+fn write_paces(out: &mut fmt::Formatter<'_>, measured: &[Measured]) -> fmt::Result {
+    let alike = |one: &Measured, other: &Measured| {
+        one.series == other.series && one.contestant == other.contestant
+    };
+    let is_largest = |one: &&Measured| {
+        !measured.iter().any(|other| alike(one, other) && other.size.blocks > one.size.blocks)
+    };
+    if measured.iter().all(|one| one.paces.is_empty()) {
+        return Ok(());
+    }
+    out.write_str(PACES)?;
+    for storm in measured.iter().filter(is_largest) {
+        for pace in &storm.paces {
+            let look = measured.iter().find(|one| {
+                alike(one, storm) && usize::try_from(one.size.blocks) == Ok(pace.blocks)
+            });
+            let look_s = look.and_then(|one| one.look_s);
+            let look = look_s.map_or("-".into(), |look_s| format!("{:.0}", look_s * 1e3));
+            let Pace { blocks, block_s, add_s, online_s, update_s } = *pace;
+            writeln!(
+                out,
+                "| {} | {} | {blocks} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} | {look} |",
+                storm.release,
+                storm.contestant,
+                1.0 / block_s,
+                (block_s - add_s) * 1e3,
+                (add_s - online_s) * 1e3,
+                (online_s - update_s) * 1e3,
+                update_s * 1e3,
+            )?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,7 +126,8 @@ mod tests {
         let record = include_str!("../../../docs/storm/storm.jsonl");
         let first: Measured = serde_json::from_str(record.lines().nth(1).unwrap()).unwrap();
         let never = Measured { true_after_s: None, series: "6.1".into(), ..first };
-        let text = Table { machine: machine(), measured: vec![never] }.to_string();
+        let text =
+            Table { name: "storm".into(), machine: machine(), measured: vec![never] }.to_string();
         assert!(text.contains("| never |"), "{text}");
         assert!(text.contains("Not on 6.1: kernels before 6.6"), "{text}");
     }

@@ -147,7 +147,8 @@ fn everything_the_writer_guarantees_is_checked() {
             b[RAM_LOAD..].fill(0);
         }),
     ];
-    for (what, expected, damage) in damages {
+    // Miri is slow: it tries every fifth.
+    for (what, expected, damage) in damages.iter().step_by(if cfg!(miri) { 5 } else { 1 }) {
         let mut bytes = good();
         damage(&mut bytes);
         assert_eq!(verdict(&bytes), Err(*expected), "{what}");

@@ -3,8 +3,7 @@
 use handoff::report::Elfcorehdr;
 use handoff::{OnCorrupt, RegionKind, Verdict};
 use loader::request::EngineChoice;
-use orders::orders::{Nmi, Tables};
-use orders::{Ending, StepKind};
+use orders::{Ending, Nmi, Step, Tables};
 
 use super::black_box::Left;
 use super::memory::Memory;
@@ -161,7 +160,7 @@ pub struct Arrangement {
     /// CPUs with a note of their own.
     pub possible_cpus: u32,
     /// What the kernel does before the damage.
-    pub steps: Vec<StepKind>,
+    pub steps: Vec<Step<'static>>,
     pub engine: EngineChoice,
     pub on_corrupt: OnCorrupt,
     pub reset_delay_ms: u32,

@@ -6,34 +6,17 @@ use std::ops::Range;
 use handoff::report::{Elfcorehdr, FIELD_LEN};
 use handoff::{Block, RegionKind, Verdict};
 use loader::image::Image;
-use orders::orders::{MAX_SEALED, MAX_SEGMENTS, MAX_STEPS, Mode};
-use orders::{Orders, PhysSpan, SealedSpan, Segment, Step, StepKind};
-use zerocopy::IntoBytes;
+use orders::{Crash, Orders, Sealed, Segment, Step};
 
 use super::case::{Arrangement, Ended, Expect};
 use super::memory::{Memory, Write, sha256, told};
-use crate::error::{Error, check};
+use crate::error::Error;
 use crate::evidence::armed::{range, regions};
 use crate::evidence::iomem::without_any;
 
 /// A ramdisk that orders to wait for others.
 pub fn awaiting() -> Vec<u8> {
-    Orders::blank(Mode::Await).as_bytes().to_vec()
-}
-
-/// A ramdisk in the making: orders first, then bytes.
-struct Ramdisk {
-    orders: Orders,
-    bytes: Vec<u8>,
-}
-
-impl Ramdisk {
-    /// Appends `bytes` and says where they are.
-    fn append(&mut self, bytes: &[u8]) -> PhysSpan {
-        let offset = size_of::<Orders>() + self.bytes.len();
-        self.bytes.extend(bytes);
-        PhysSpan::new(offset as u64, bytes.len() as u64)
-    }
+    Orders::Await.to_file()
 }
 
 /// A ramdisk that orders a crash: `image` is loaded, the arranged steps happen, then `memory`'s
@@ -44,59 +27,43 @@ pub fn crash(
     image: &Image<'_>,
     memory: &Memory,
 ) -> Result<Vec<u8>, Error> {
-    let mut disk = Ramdisk { orders: Orders::blank(Mode::Crash), bytes: Vec::new() };
-    disk.orders.tables = (arrangement.tables as u32).into();
-    disk.orders.nmi = (arrangement.nmi as u32).into();
-    disk.orders.panic_cpu = arrangement.panic_cpu.into();
-    disk.orders.la57 = u32::from(arrangement.la57).into();
-    disk.orders.possible_cpus = arrangement.possible_cpus.into();
-    disk.orders.entry = image.entry().into();
-    disk.orders.nmi_ready = memory.symbol("saved_cr4").into();
-    disk.orders.initrd = region(image, RegionKind::Initrd)?;
-    disk.orders.command_line = region(image, RegionKind::CommandLine)?;
-
-    disk.orders.segment_count = fits("segments", image.segments().len(), MAX_SEGMENTS)?.into();
-    for (index, segment) in image.segments().iter().enumerate() {
-        let file = disk.append(segment.bytes());
-        let memory = PhysSpan::new(segment.range().start(), segment.range().len());
-        disk.orders.segments[index] = Segment { memory, file };
-    }
+    let segments = image.segments().iter().map(|segment| {
+        let start = segment.range().start();
+        Segment { memory: start..start + segment.range().len(), bytes: segment.bytes() }
+    });
     let writes = memory.writes();
-    let count = arrangement.steps.len() + writes.len();
-    disk.orders.step_count = fits("steps", count, MAX_STEPS)?.into();
-    for (index, &kind) in arrangement.steps.iter().enumerate() {
-        disk.orders.steps[index].kind = (kind as u32).into();
-    }
-    for (index, Write { at, bytes }) in (arrangement.steps.len()..).zip(&writes) {
-        let kind = (StepKind::Write as u32).into();
-        disk.orders.steps[index] =
-            Step { kind, reserved: 0.into(), at: (*at).into(), file: disk.append(bytes) };
-    }
-    let mut sealed = sealed(expect, image, memory);
-    sealed.extend(elfcorehdr(expect, arrangement, image, memory));
-    disk.orders.sealed_count = fits("sealed spans", sealed.len(), MAX_SEALED)?.into();
-    disk.orders.sealed[..sealed.len()].copy_from_slice(&sealed);
-    Ok([disk.orders.as_bytes(), &disk.bytes].concat())
+    let writes = writes.iter().map(|Write { at, bytes }| Step::Write { at: *at, bytes });
+    let elfcorehdr = elfcorehdr(expect, arrangement, image, memory);
+    let crash = Crash {
+        tables: arrangement.tables,
+        nmi: arrangement.nmi,
+        la57: arrangement.la57,
+        panic_cpu: arrangement.panic_cpu,
+        possible_cpus: arrangement.possible_cpus,
+        entry: image.entry(),
+        nmi_ready: memory.symbol("saved_cr4"),
+        initrd: region(image, RegionKind::Initrd)?,
+        command_line: region(image, RegionKind::CommandLine)?,
+        segments: segments.collect(),
+        steps: arrangement.steps.iter().copied().chain(writes).collect(),
+        sealed: sealed(expect, image, memory).into_iter().chain(elfcorehdr).collect(),
+    };
+    Ok(Orders::Crash(crash).to_file())
 }
 
 /// The bytes of a region, without what is there to fill its pages.
-fn region(image: &Image<'_>, kind: RegionKind) -> Result<PhysSpan, Error> {
+fn region(image: &Image<'_>, kind: RegionKind) -> Result<Range<u64>, Error> {
     let regions = regions(&told(image).block);
     let region = regions.iter().find(|region| region.kind.get() == kind as u32);
     let region =
         region.ok_or_else(|| Error::unreadable("the image", format!("no {}", kind.name())))?;
-    Ok(PhysSpan::new(region.start.get(), region.file_len.get()))
-}
-
-fn fits(what: &str, count: usize, room: usize) -> Result<u32, Error> {
-    check!(count <= room, "{what}: expected {room} at most, found {count}")?;
-    Ok(count as u32)
+    Ok(region.start.get()..region.start.get() + region.file_len.get())
 }
 
 /// What the payload must find unchanged. As they were loaded: every region with its zero tail, but
 /// for the report, which the purgatory fills in, and for the payload's own tail, which it uses. As
 /// they were at the panic: block and leaf table.
-fn sealed(expect: &Expect, image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
+fn sealed(expect: &Expect, image: &Image<'_>, memory: &Memory) -> Vec<Sealed> {
     let loaded = &told(image).block;
     // If the verdict is ok, the payload finds what was there at the panic, even where a case has
     // changed and resealed it.
@@ -125,7 +92,7 @@ fn elfcorehdr(
     arrangement: &Arrangement,
     image: &Image<'_>,
     memory: &Memory,
-) -> Option<SealedSpan> {
+) -> Option<Sealed> {
     let span = range(&told(image).block.elfcorehdr);
     if let Ended::Booted(reported) | Ended::BootedNevertheless(reported, _) = expect.ended
         && reported.elfcorehdr == Elfcorehdr::Restored
@@ -135,8 +102,7 @@ fn elfcorehdr(
     arrangement.steps.is_empty().then(|| seal(memory, span))
 }
 
-fn seal(memory: &Memory, span: Range<u64>) -> SealedSpan {
-    let len = span.end - span.start;
-    let sha256 = sha256(memory.read(span.start, len as usize));
-    SealedSpan { span: PhysSpan::new(span.start, len), sha256 }
+fn seal(memory: &Memory, span: Range<u64>) -> Sealed {
+    let sha256 = sha256(memory.read(span.start, (span.end - span.start) as usize));
+    Sealed { span, sha256 }
 }

@@ -60,7 +60,10 @@ impl Initramfs {
         this.file("/bin/busybox", 0o755, &host::read(busybox)?);
         this.file("/init", 0o755, INIT.replace("@ROLE", &format!("@{}", role.word())).as_bytes());
         this.file("/etc/passwd", 0o644, PASSWD.as_bytes());
-        if role == Role::Capture {
+        if role == Role::First {
+            // Where the loader keeps what a reboot must not lose, so that images have a black box.
+            this.directory("/var/lib");
+        } else {
             // `status` looks for the program that saves the dump (docs/status.md).
             this.file("/etc/kdump-loader/saver", 0o644, b"the test that asks the agent\n");
         }

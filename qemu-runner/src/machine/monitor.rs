@@ -4,6 +4,7 @@ mod migration; // a machine written into a file, and read back
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -212,6 +213,12 @@ impl Monitor {
     /// The guest hangs until [`Self::go_on`].
     pub fn stop(&mut self) -> Result<(), Error> {
         self.execute("stop", json!({})).map(drop)
+    }
+
+    /// Writes `len` bytes of the guest's physical memory from `start` into a file.
+    pub fn save_memory(&mut self, start: u64, len: u64, path: &Path) -> Result<(), Error> {
+        let arguments = json!({"val": start, "size": len, "filename": path});
+        self.execute("pmemsave", arguments).map(drop)
     }
 
     /// Resets the machine.

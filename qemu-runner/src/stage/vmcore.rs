@@ -57,6 +57,9 @@ impl Crashed<'_, '_> {
         self.vm.run_ok(&format!("{makedumpfile} --dump-dmesg /proc/vmcore /tmp/dmesg"))?;
         self.vm.run_ok(&format!("grep -qF '{PANIC}' /tmp/dmesg"))?;
         self.stage.outcome.now("makedumpfile finds the panic in the vmcore's dmesg");
+        if self.stage.context.keeps_dump() {
+            self.keep_vmcore(&core)?;
+        }
         Ok(core)
     }
 

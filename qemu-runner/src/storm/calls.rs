@@ -1,8 +1,9 @@
 //! What the kernel's probes recorded of kexec_load(2), kexec_file_load(2), memory that came, and
 //! the kernel's updates of the elfcorehdr: a text of tracefs, parsed.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt::Write;
+use std::ops::Range;
 
 /// Most segments of kexec_load(2) (`KEXEC_SEGMENT_MAX`, include/linux/kexec.h).
 const SEGMENTS: usize = 16;
@@ -17,8 +18,9 @@ const R8_AT: usize = 72;
 /// kexec_file_load(2) without files: unload (`KEXEC_FILE_UNLOAD`, include/uapi/linux/kexec.h).
 const FILE_UNLOAD: u64 = 1;
 
-/// Probes of the system calls, and of `online_pages` (mm/memory_hotplug.c), which brings memory
-/// online. Their language is that of Documentation/trace/kprobetrace.rst.
+/// Probes of the system calls, of `__add_memory`, which adds a DIMM, and of `online_pages`,
+/// which brings one block of it online (both mm/memory_hotplug.c). Their language is that of
+/// Documentation/trace/kprobetrace.rst.
 ///
 /// A system call's function gets the registers of user space. The list of segments is still there.
 pub fn probes() -> Vec<String> {
@@ -31,7 +33,10 @@ pub fn probes() -> Vec<String> {
     let rest = [
         "r:load_end __x64_sys_kexec_load result=$retval:s64",
         "r:file_end __x64_sys_kexec_file_load result=$retval:s64",
-        "r:online online_pages",
+        "p:add __add_memory",
+        "r:add_end __add_memory",
+        "p:online online_pages",
+        "r:online_end online_pages",
     ];
     [call, file].into_iter().chain(rest.map(str::to_owned)).collect()
 }
@@ -73,20 +78,34 @@ impl Call {
     }
 }
 
+/// A function of the kernel from its beginning to its end, in seconds of CLOCK_MONOTONIC.
+pub type Span = Range<f64>;
+
+/// Everything that ended, in the order in which it ended; calls in the order in which they began.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
-    /// Every call that ended, in the order in which they began.
     pub calls: Vec<Call>,
-    pub updates: Vec<f64>,
-    pub online_s: Vec<f64>,
+    /// Each DIMM, until its last block is online.
+    pub added: Vec<Span>,
+    /// Each block.
+    pub onlined: Vec<Span>,
+    /// Each update of the elfcorehdr.
+    pub updated: Vec<Span>,
+}
+
+impl Trace {
+    /// When each block was online.
+    pub fn online_s(&self) -> Vec<f64> {
+        self.onlined.iter().map(|block| block.end).collect()
+    }
 }
 
 /// Parses tracefs' file `trace`. The error is the first line that does not parse.
 pub fn parse(text: &str) -> Result<Trace, String> {
     let mut trace = Trace::default();
     // By task: a task is in one call at a time.
-    let mut open: BTreeMap<&str, Call> = BTreeMap::new();
-    let mut updating: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut open: HashMap<&str, Call> = HashMap::new();
+    let mut began: HashMap<(&str, &str), f64> = HashMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
         let broken = || line.to_owned();
         let Event { task, at_s, name, fields } = event(line).ok_or_else(broken)?;
@@ -109,16 +128,22 @@ pub fn parse(text: &str) -> Result<Trace, String> {
                 }
                 begin(Vec::new());
             }
-            "online" => trace.online_s.push(at_s),
             "load_end" | "file_end" => {
                 let result = field(fields, "result").and_then(|result| result.parse().ok());
                 let call = open.remove(task).ok_or_else(broken)?;
                 let result = result.ok_or_else(broken)?;
                 trace.calls.push(Call { ended_s: at_s, result, ..call });
             }
-            "update" => drop(updating.insert(task, at_s)),
-            "update_end" => trace.updates.push(at_s - updating.remove(task).ok_or_else(broken)?),
-            _ => return Err(broken()),
+            "add" | "online" | "update" => drop(began.insert((task, name), at_s)),
+            _ => {
+                let (name, spans) = match name {
+                    "add_end" => ("add", &mut trace.added),
+                    "online_end" => ("online", &mut trace.onlined),
+                    "update_end" => ("update", &mut trace.updated),
+                    _ => return Err(broken()),
+                };
+                spans.push(began.remove(&(task, name)).ok_or_else(broken)?..at_s);
+            }
         }
     }
     trace.calls.sort_by(|one, other| one.began_s.total_cmp(&other.began_s));
@@ -168,7 +193,8 @@ mod tests {
   kworker/u6:1-3 [001] ..... 31.850000: update_end: (crash_online+0x3b/0x90 <- crash_handle_hotplug_event)
   kexec-98       [000] ..... 32.000000: load: (__x64_sys_kexec_load+0x0/0x60) nr=0 b0=(fault)
   kexec-98       [000] ..... 32.100000: load_end: (do_syscall_64+0x3b/0x90 <- __x64_sys_kexec_load) result=-16
-  kworker/u6:1-3 [001] ..... 32.150000: online: (memory_block_change_state+0x1/0x2 <- online_pages)
+  kworker/u6:1-3 [001] ..... 32.125000: online: (online_pages+0x0/0x2a0)
+  kworker/u6:1-3 [001] ..... 32.150000: online_end: (memory_block_change_state+0x1/0x2 <- online_pages)
   kexec-99       [000] ..... 32.200000: file: (__x64_sys_kexec_file_load+0x0/0x60) flags=0x3
   kexec-99       [000] ..... 32.300000: file_end: (do_syscall_64+0x3b/0x90 <- __x64_sys_kexec_file_load) result=0
 ";
@@ -181,8 +207,7 @@ mod tests {
         assert!(load.is_load() && !load.is_unload() && unload.is_unload());
         assert!(!refused.is_load() && !refused.is_unload());
         assert_eq!(refused.result, -16);
-        assert_eq!(trace.online_s, [32.15]);
-        assert!(trace.updates.len() == 1 && (trace.updates[0] - 0.25).abs() < 1e-9);
+        assert_eq!((trace.onlined, trace.updated), (vec![32.125..32.15], vec![31.6..31.85]));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::stage::{CAPTURE_APPEND, First, GuestFile, RESET_DELAY_S, guest, kexec_command};
+use crate::stage::{CAPTURE_APPEND, First, GuestFile, RESET_DELAY_S, guest, kexec_command, number};
 
 /// Part of the command line of every process that works on the image.
 pub const WORK: &str = "/bin/keep-image";
@@ -26,6 +26,9 @@ pub const QUEUED: &str = "/tmp/keep-image.queued";
 const THROTTLE: &str = "/bin/keep-image-throttle";
 const RULE: &str = "/etc/udev/rules.d/98-keep-image.rules";
 const CONFIG: &str = "/etc/kdump-loader.toml";
+
+/// Reloads that are timed together, because /proc/uptime has only two decimals.
+const LOOKS: u32 = 20;
 
 /// A way to keep the image up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -87,6 +90,21 @@ impl Contestant {
         first.expect_armed(true, "after arming")?;
         first.note(format!("armed by {self}"));
         Ok(())
+    }
+
+    /// Seconds of one reload of ours that finds nothing to do, as the guest's clock has them.
+    pub(crate) fn look(self, first: &mut First<'_, '_>) -> Result<Option<f64>, Error> {
+        if matches!(self, Self::KexecPerEvent | Self::KexecThrottled) {
+            return Ok(None);
+        }
+        let now = "cut -d ' ' -f 1 /proc/uptime";
+        let looks = format!("for i in $(seq {LOOKS}); do {} reload || exit 1; done", guest::LOADER);
+        let said = first.vm.run_ok(&format!("{now}; {looks} >/dev/null 2>&1; {now}"))?;
+        let (began, ended) = said
+            .split_once('\n')
+            .ok_or_else(|| Error::unreadable("the times around a look", &said))?;
+        let took_s = number::<f64>(ended)? - number::<f64>(began)?;
+        Ok(Some(took_s / f64::from(LOOKS)))
     }
 
     pub(crate) fn files(self, context: &Context) -> Result<Vec<GuestFile>, Error> {

@@ -5,13 +5,12 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use orders::map;
+use orders::{Crash, map};
 use spin::Mutex;
 
 use crate::harness::{give_up, line};
 use crate::load;
 use crate::memory::{self, Memory, PAGE};
-use crate::ramdisk::Crash;
 
 /// `sizeof(Elf64_Ehdr)`.
 const EHDR_SIZE: usize = 64;
@@ -63,7 +62,7 @@ impl Written {
 
 /// Rewrites the elfcorehdr from what the kernel knows now. If that does not fit, the old one stays,
 /// as in Linux.
-pub fn rewrite(crash: &Crash, memory: &Memory, written: &mut Written) {
+pub fn rewrite(crash: &Crash<'_>, memory: &Memory, written: &mut Written) {
     let _one_writer = LOCK.lock();
     let Some(segment) = load::elfcorehdr(crash) else {
         give_up(format_args!("no segment begins like an ELF file"))

@@ -5,6 +5,7 @@
 use core::ops::Range;
 
 use orders::map::{self, DIRECT_MAP};
+use orders::{Crash, Segment};
 use x86_64::structures::paging::mapper::MapToError;
 use x86_64::structures::paging::{
     FrameAllocator, Mapper, OffsetPageTable, Page, PageSize, PageTableFlags, PhysFrame, Size1GiB,
@@ -14,7 +15,6 @@ use x86_64::{PhysAddr, VirtAddr};
 
 use crate::harness::give_up;
 use crate::memory::{self, Memory, PAGE};
-use crate::ramdisk::{Crash, Segment};
 use crate::{describe, jump};
 
 /// An entry that points to a table (_KERNPG_TABLE, arch/x86/include/asm/pgtable_types.h).
@@ -44,7 +44,7 @@ pub struct Identity {
 }
 
 /// Builds the map.
-pub fn build(crash: &Crash, memory: &Memory) -> Identity {
+pub fn build(crash: &Crash<'_>, memory: &Memory) -> Identity {
     let mut pages = ControlPages { crash, next: map::CRASH_REGION_START };
     let (control_page, four) = (pages.take(), pages.take());
     let segments = crash.segments.iter().map(|segment| segment.memory.clone());
@@ -72,7 +72,7 @@ pub fn build(crash: &Crash, memory: &Memory) -> Identity {
 
 /// Control pages, from the start of the crash region, between the segments.
 struct ControlPages<'a> {
-    crash: &'a Crash,
+    crash: &'a Crash<'a>,
     next: u64,
 }
 
@@ -85,7 +85,7 @@ impl ControlPages<'_> {
             if self.next > map::CRASH_REGION_START + map::CRASH_REGION_LEN {
                 give_up(format_args!("no page of the crash region is left for page tables"));
             }
-            let taken = |segment: &Segment| segment.memory.contains(&page);
+            let taken = |segment: &Segment<'_>| segment.memory.contains(&page);
             if !self.crash.segments.iter().any(taken) {
                 memory::zero(page, PAGE);
                 return page;

@@ -3,8 +3,7 @@
 
 use core::arch::{asm, global_asm};
 
-use orders::map;
-use orders::orders::Tables;
+use orders::{Crash, Tables, map};
 use x86_64::VirtAddr;
 use x86_64::instructions::tables;
 use x86_64::registers::model_specific::{Efer, EferFlags};
@@ -13,7 +12,6 @@ use x86_64::structures::gdt::SegmentSelector;
 
 use crate::idmap::Identity;
 use crate::memory;
-use crate::ramdisk::Crash;
 
 /// CR0 in the purgatory: PG, NE, ET, MP, PE; write protection off.
 const CR0: u64 = 0x8000_0033;
@@ -103,7 +101,7 @@ pub fn kernel_address() -> u64 {
 }
 
 /// Chooses the state, and sets the registers that can be set already.
-pub fn state(crash: &Crash, identity: &Identity) -> State {
+pub fn state(crash: &Crash<'_>, identity: &Identity) -> State {
     // SAFETY: this only allows system calls and no-execute pages, which nothing of ours depends on.
     unsafe {
         Efer::update(|efer| {
@@ -122,7 +120,7 @@ pub fn state(crash: &Crash, identity: &Identity) -> State {
     State { cr0: CR0, cr3: identity.cr3, cr4, efer: Efer::read_raw(), dr7: DR7 }
 }
 
-pub fn enter(crash: &Crash, identity: &Identity, state: &State) -> ! {
+pub fn enter(crash: &Crash<'_>, identity: &Identity, state: &State) -> ! {
     x86_64::instructions::interrupts::disable();
     let page = identity.control_page;
     let (start, stop, end) = (&raw const jump_start, &raw const jump_stop, &raw const jump_end);

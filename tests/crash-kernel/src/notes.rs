@@ -4,7 +4,7 @@
 use core::ops::Range;
 
 use orders::note::{self, CrashNote, PR_PID, PRSTATUS_LEN};
-use orders::{PhysSpan, map};
+use orders::{PhysSpan, SealedSpan, map};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::harness::{crashed, give_up};
@@ -73,7 +73,7 @@ pub fn save(crashed: &Crashed, state: &State, online: u32) {
     // As it was loaded, because a run may be about damage to it.
     let loaded = crash.segments.iter().rfind(|segment| segment.bytes.starts_with(load::ELF_MAGIC));
     crash_note.elfcorehdr = loaded.map(|segment| span(&segment.memory)).unwrap_or_default();
-    (crash_note.initrd, crash_note.command_line) = (crash.initrd, crash.command_line);
+    (crash_note.initrd, crash_note.command_line) = (span(&crash.initrd), span(&crash.command_line));
     crash_note.rewritten = u32::from(written.by_kernel).into();
     (crash_note.text_virtual, crash_note.text) = (memory.text.0.into(), span(&memory.text.1));
 
@@ -83,8 +83,10 @@ pub fn save(crashed: &Crashed, state: &State, online: u32) {
         fill(&mut crash_note.reserved, memory.reserved.iter().map(span), "reserved ranges").into();
     let markers = memory.markers.iter().map(|&at| at.into());
     crash_note.marker_count = fill(&mut crash_note.markers, markers, "markers").into();
-    crash_note.sealed_count =
-        fill(&mut crash_note.sealed, crash.sealed.iter().copied(), "sealed spans").into();
+    let sealed = crash.sealed.iter();
+    let sealed =
+        sealed.map(|sealed| SealedSpan { span: span(&sealed.span), sha256: sealed.sha256 });
+    crash_note.sealed_count = fill(&mut crash_note.sealed, sealed, "sealed spans").into();
     write_note(map::CRASH_NOTE, &note::NAME, note::TYPE, crash_note.as_bytes());
 }
 

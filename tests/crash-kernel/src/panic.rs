@@ -6,20 +6,19 @@
 //! *On exit*: the CPU that panics is in the purgatory. The others are halted, except for one that
 //! sends NMIs if a storm is ordered.
 
-use orders::orders::Nmi;
+use orders::{Crash, Nmi};
 use spin::Once;
 
 use crate::elfcorehdr::Written;
 use crate::harness::line;
 use crate::idmap::Identity;
 use crate::memory::Memory;
-use crate::ramdisk::Crash;
 use crate::{apic, jump, notes, smp};
 
 /// The facts at the panic.
 #[derive(Debug)]
 pub struct Crashed {
-    pub crash: Crash,
+    pub crash: Crash<'static>,
     /// RAM, including DIMMs that were plugged in.
     pub memory: Memory,
     /// The way into the purgatory.

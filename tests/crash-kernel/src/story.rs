@@ -7,7 +7,7 @@ use orders::map;
 use crate::harness::{self, line};
 use crate::{describe, exceptions, idmap, load, memory, notes, panic, ramdisk, smp, steps};
 
-/// Bytes of stack. `Orders` are some KiB, so they are passed by reference.
+/// Bytes of stack.
 const STACK_SIZE: u64 = 128 << 10;
 
 static CONFIG: BootloaderConfig = {

@@ -13,15 +13,20 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 pub mod ending; // through isa-debug-exit
 pub mod map; // fixed addresses of the crash kernel
 pub mod note; // the facts that the payload compares with
+#[cfg(feature = "alloc")]
 pub mod orders; // what must happen
 pub mod span;
 
 pub use ending::Ending;
-pub use note::CrashNote;
-pub use orders::{Orders, Segment, Step, StepKind};
+pub use note::{CrashNote, Nmi};
+#[cfg(feature = "alloc")]
+pub use orders::{Crash, Orders, Sealed, Segment, Step, Tables};
 pub use span::{PhysSpan, SealedSpan};
 
 /// First I/O port of the UART of crash kernel and payload: COM2.

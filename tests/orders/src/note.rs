@@ -9,7 +9,6 @@
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::orders::MAX_SEALED;
 use crate::{PhysSpan, SealedSpan};
 
 /// The note's name, with its NUL.
@@ -18,6 +17,8 @@ pub const NAME: [u8; 12] = *b"CRASHKERNEL\0";
 pub const TYPE: u32 = 0x6b64;
 /// Room in the note for ranges of RAM, and for ranges of reserved memory.
 pub const MAX_RAM: usize = 16;
+/// Room in the note for sealed spans.
+pub const MAX_SEALED: usize = 32;
 
 /// Offset of `pr_pid` in `struct elf_prstatus` (include/linux/elfcore.h) on x86-64.
 pub const PR_PID: usize = 32;
@@ -28,6 +29,27 @@ pub const PRSTATUS_LEN: usize = 336;
 /// place in RAM with no other use.
 pub const fn marker(address: u64) -> u64 {
     address ^ 0x6b64_756d_7021_6b64
+}
+
+/// What non-maskable interrupts do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize))]
+pub enum Nmi {
+    /// None arrives.
+    None = 1,
+    /// The panic happens in the NMI handler: NMIs are blocked, and a second one is latched. It must
+    /// reach the payload at its first IRET.
+    Latched = 2,
+    /// Another CPU, which could not be stopped, sends them endlessly once the purgatory is ready
+    /// (the eight bytes at `Crash::nmi_ready` are no longer zero).
+    Storm = 3,
+}
+
+impl Nmi {
+    /// The one with this number in the crash note.
+    pub fn from_number(number: u32) -> Option<Self> {
+        [Self::None, Self::Latched, Self::Storm].into_iter().find(|nmi| *nmi as u32 == number)
+    }
 }
 
 /// The descriptor.
@@ -50,7 +72,7 @@ pub struct CrashNote {
     pub online_cpus: U32,
     /// Number of possible CPUs: that many PT_NOTEs precede this one's.
     pub possible_cpus: U32,
-    /// An [`crate::orders::Nmi`].
+    /// An [`Nmi`].
     pub nmi: U32,
     /// The elfcorehdr's segment.
     pub elfcorehdr: PhysSpan,
@@ -81,6 +103,6 @@ pub struct CrashNote {
     pub reserved: [PhysSpan; MAX_RAM],
     /// Addresses at which [`marker`] was planted.
     pub markers: [U64; MAX_RAM],
-    /// The spans of [`crate::Orders::sealed`].
+    /// The sealed spans of the orders.
     pub sealed: [SealedSpan; MAX_SEALED],
 }

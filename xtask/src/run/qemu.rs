@@ -28,7 +28,8 @@ const DEFAULT: &str = "hotplug";
 /// The exit status that makes `git bisect run` skip a commit.
 pub const CANNOT_TELL: u8 = 125;
 /// What the test runner of whole sets does not know.
-const NOT_FOR_SETS: [&str; 7] = ["scenario", "list", "kernel", "bzimage", "tap", "keep", "report"];
+const NOT_FOR_SETS: [&str; 8] =
+    ["scenario", "list", "kernel", "bzimage", "tap", "keep", "keep_dump", "report"];
 /// The exit codes, for `--help`.
 const EXIT_CODES: &str = "\
 Exit status, as `git bisect run` reads it:
@@ -91,6 +92,9 @@ pub struct Args {
     /// Keep the guests' memory and initial RAM disks too
     #[arg(long)]
     keep: bool,
+    /// Keep the dump, as target/qemu/SCENARIO/vmcore; as large as the crashed machine's memory
+    #[arg(long)]
+    keep_dump: bool,
     /// Write a page that stands alone: timeline, memory before and after, verdict, vmcore, crash
     /// region
     #[arg(long, value_name = "FILE.html", conflicts_with = "list")]
@@ -158,6 +162,9 @@ impl Args {
         let mut context = Context::from_repo(&repo.root, self.kernel.as_deref(), self.keep)?;
         if let Some(kernel) = kernel {
             context = context.with_kernel(kernel);
+        }
+        if self.keep_dump {
+            context = context.with_dumps_kept();
         }
         Ok((if wanted.len() > 1 { context.with_checkpoints()? } else { context }, wanted))
     }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use xshell::Shell;
 
-use super::{Name, Supply, browser, debian_disk, kernels, lock, program, qemu};
+use super::{Name, Supply, browser, debian_disk, kernels, lock, program, qemu, readers};
 use crate::repository::Repository;
 
 /// The command that looks again for missing parts.
@@ -91,6 +91,9 @@ impl Fetch<'_> {
             }),
             debian_disk: self
                 .part(Name::DebianDisk, "debian-disk", disk, |tree| debian_disk::get(supply, tree)),
+            readers: self.part(Name::Readers, "readers", old.map(|old| &old.readers), |tree| {
+                readers::get(supply, tree)
+            }),
         })
     }
 
@@ -191,6 +194,9 @@ fn rows(assets: &Assets) -> Vec<Row> {
         row(Name::DebianDisk, "debian disk", false, &assets.debian_disk, |disk| {
             format!("{} packages: {}", disk.packages.len(), disk.image.display())
         }),
+        row(Name::Readers, "readers", false, &assets.readers, |readers| {
+            format!("{}; {}", readers.crash.version, readers.vmlinux.display())
+        }),
     ]);
     rows
 }
@@ -242,6 +248,7 @@ mod tests {
             ovmf: Part::Present(Ovmf { code: "code".into(), vars: "vars".into() }),
             debian_disk: Part::Missing("no".into()),
             browser: Part::Missing("no".into()),
+            readers: Part::Missing("no".into()),
         };
         for name in ["qemu", "busybox"] {
             sh.write_file(at(name), "").unwrap();

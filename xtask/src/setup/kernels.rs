@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use qemu_runner::assets::Kernel;
 
 use super::Supply;
-use super::apt::{Package, Release};
+use super::apt::{Package, Release, Root};
 
 /// A kernel series, and the release that has it.
 pub struct Series {
@@ -55,6 +55,15 @@ pub fn get(supply: &Supply<'_>, tree: &Path, series: &Series) -> Result<Kernel> 
     });
     let virtio_mem = drivers.into_iter().find(|file| file.is_file());
     Ok(Kernel { vmlinuz, release: release.to_owned(), virtio_mem })
+}
+
+/// The newest kernel of a series in the guests' release: its package, and its release.
+pub fn newest(root: &Root<'_>, series: &str) -> Result<(Package, String)> {
+    let packages = root.closure(&[NEWEST], None)?;
+    let found = carrier(&packages, series);
+    let (package, release) =
+        found.with_context(|| format!("{NEWEST} is not of series {series} any more"))?;
+    Ok((package.clone(), release.to_owned()))
 }
 
 /// The package with a series' vmlinuz, and the release in its name.

@@ -100,7 +100,7 @@ pub const ALL: [Key; 16] = [
     Key {
         name: "black_box",
         value: "\"auto\" or \"no\"",
-        default: "\"no\"",
+        default: "\"auto\"",
         meaning: "Whether the purgatory leaves a record of a panic, and a copy of the kernel log, \
                   in crash memory, where most resets keep them. auto does so if \
                   /var/lib/kdump-loader can be written, so that the next boot finds them.",
@@ -108,7 +108,7 @@ pub const ALL: [Key; 16] = [
     Key {
         name: "signal",
         value: "\"auto\", \"pvpanic\", \"ipmi\", \"pvpanic,ipmi\" or \"none\"",
-        default: "\"none\"",
+        default: "\"auto\"",
         meaning: "Devices through which the purgatory signals a panic. pvpanic tells the \
                   hypervisor. ipmi adds an entry to the event log of the baseboard management \
                   controller. auto uses those that the machine has, and none in a confidential \

@@ -39,7 +39,7 @@ fn every_key_has_the_effect_of_its_option() {
         no_hotplug = true
         engine = 'soft'
         leaf_size = '64K'
-        black_box = 'auto'
+        black_box = 'no'
         signal = 'ipmi'
         purgatory = '/usr/lib/purgatory.ro'
         file = 'never'
@@ -57,7 +57,7 @@ fn every_key_has_the_effect_of_its_option() {
         no_hotplug: true,
         engine: EngineChoice::Only(EngineId::Soft),
         leaf_size: Some(64 << 10),
-        black_box: BlackBoxChoice::Auto,
+        black_box: BlackBoxChoice::No,
         signal: SignalChoice::Only { pvpanic: false, ipmi: true },
         purgatory: Some("/usr/lib/purgatory.ro".into()),
     };

@@ -20,6 +20,8 @@ pub enum Done {
     Restored(PathBuf),
     /// An installed file was changed by others, so it stays.
     Left(PathBuf),
+    /// The folder of recorded panics stays.
+    LeftPanics(PathBuf),
 }
 
 impl fmt::Display for Done {
@@ -38,6 +40,11 @@ impl fmt::Display for Done {
             Self::Left(path) => write!(
                 out,
                 "leave     {}, which was changed after the installation",
+                path.display()
+            ),
+            Self::LeftPanics(path) => write!(
+                out,
+                "leave     {}, which has recorded panics; remove it if they are of no more use",
                 path.display()
             ),
         }

@@ -1,7 +1,7 @@
 //! The elfcorehdr, which has no digest: each guarantee of the kernel's writer, violated once. The
 //! copy made at load is put back.
 
-use orders::StepKind;
+use orders::Step;
 
 use crate::bare::case::{Arrangement, Case, Expect, ordinary, rows};
 use crate::bare::memory::Memory;
@@ -111,7 +111,7 @@ const NOT_ELF: &[&str] =
     &["elfcorehdr was broken (not the identification of a 64-bit ELF file); restored"];
 
 fn rewritten(arrangement: &mut Arrangement) {
-    arrangement.steps = vec![StepKind::Rewrite];
+    arrangement.steps = vec![Step::Rewrite];
 }
 
 pub const REWRITTEN: &[Case] = rows! {

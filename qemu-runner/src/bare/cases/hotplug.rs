@@ -3,8 +3,8 @@
 
 use handoff::{EngineId, Verdict};
 use loader::request::EngineChoice;
-use orders::StepKind::{CpuAdded, CpuRemoved, MemoryAdded, MemoryRemoved, Rewrite};
-use orders::orders::{Nmi, Tables};
+use orders::Step::{CpuAdded, CpuRemoved, MemoryAdded, MemoryRemoved, Rewrite};
+use orders::{Nmi, Tables};
 
 use crate::bare::case::{
     Arrangement, Case, Cpu, Ended, Expect, LONG_INITRD_LEN, Reported, SOUND, flip_initrd, rows,

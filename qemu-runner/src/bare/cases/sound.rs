@@ -2,8 +2,7 @@
 
 use handoff::{EngineId, OnCorrupt, Verdict};
 use loader::request::EngineChoice;
-use orders::StepKind;
-use orders::orders::Tables;
+use orders::{Step, Tables};
 
 use crate::bare::case::{
     ABSENT, Case, Cpu, Ended, Expect, Reported, SOUND, flip_initrd, ordinary, rows, untouched,
@@ -52,12 +51,12 @@ pub const CASES: &[Case] = rows! {
     "sound-64m-leaves": "leaves are as large as they can be",
         |a| a.leaf_size = 64 << 20, untouched, boots(&["verifying "]);
     "sound-rewritten": "the kernel has rewritten the elfcorehdr",
-        |a| a.steps = vec![StepKind::Rewrite], untouched, boots(&["verifying "]);
+        |a| a.steps = vec![Step::Rewrite], untouched, boots(&["verifying "]);
     "sound-rewritten-100-cpus": "the kernel has rewritten the elfcorehdr for 100 possible CPUs",
-        |a| (a.possible_cpus, a.steps) = (100, vec![StepKind::Rewrite]), untouched,
+        |a| (a.possible_cpus, a.steps) = (100, vec![Step::Rewrite]), untouched,
         boots(&["verifying "]);
     "sound-rewritten-8192-cpus": "the kernel has rewritten the elfcorehdr for 8192 possible CPUs",
-        |a| (a.possible_cpus, a.steps) = (8192, vec![StepKind::Rewrite]), untouched,
+        |a| (a.possible_cpus, a.steps) = (8192, vec![Step::Rewrite]), untouched,
         boots(&["verifying "]);
     "sound-silent": "no console was asked for",
         |a| a.console = None, untouched, boots(&[]);

@@ -18,7 +18,6 @@ const MARKER: &str = "black box: the last words of this kernel";
 /// What the loader must keep over a reboot.
 const STATE: [&str; 2] = ["/var/lib/kdump-loader/generation", "/var/lib/kdump-loader/armed.json"];
 const PANICS: &str = "/var/lib/kdump-loader/panics";
-const WITH_BLACK_BOX: &str = "--black-box auto";
 /// The newest series. It comes from a repository that keeps no old versions, so it may be gone.
 const NEW: &str = "7";
 
@@ -123,8 +122,7 @@ fn cleared(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn armed<'s, 'c>(stage: &'s mut Stage<'c>, setup: &Setup) -> Result<(First<'s, 'c>, Kept), Error> {
     let mut first = stage.boot(setup)?;
     first.survive_resets()?;
-    first.vm.run_ok("mkdir -p /var/lib")?;
-    first.arm(WITH_BLACK_BOX)?;
+    first.arm("")?;
     let kept = Kept::read(&mut first)?;
     Ok((first, kept))
 }
@@ -165,7 +163,7 @@ struct Told {
 fn tell_after_boot(first: &mut First<'_, '_>, kept: &Kept) -> Result<Told, Error> {
     kept.write(first)?;
     // Not `arm`: memory may still have the block of the image before.
-    let (_, words) = first.load(&load_command(CAPTURE_APPEND, WITH_BLACK_BOX))?;
+    let (_, words) = first.load(&load_command(CAPTURE_APPEND, ""))?;
     let last = format!("{} last", guest::LOADER);
     let told: Value = parsed(&first.vm.run_ok(&format!("{last} --json"))?)?;
     let text = first.vm.run_ok(&last)?;

@@ -28,7 +28,8 @@ table! {
         "a bit flipped in a plausible value of the handoff block breaks the seal",
         lab: Like("purgatory-corrupt-leaf-table");
     "purgatory-corrupt-block-delay", [], delay,
-        "a bit flipped in the handoff block's delay does not delay the reset by weeks";
+        "a bit flipped in the handoff block's delay does not delay the reset by weeks",
+        lab: Like("purgatory-corrupt-leaf-table");
     "purgatory-corrupt-leaf-table", [],
         |stage| {
             let place = |image: &ArmedImage| image.leaf_table.start;

@@ -54,14 +54,16 @@ table! {
         lab: Like("kexec-tools-with-ours");
     "kexec-tools-with-ours-table", [Kexec, DropIns, CrashHotplug], kexec_tools_table,
         "a bit flipped in kexec-tools' region table makes our purgatory read unmapped memory: it \
-         says so and hangs";
+         says so and hangs",
+        lab: Like("kexec-tools-with-ours-corrupt");
     "kexec-tools-with-ours-machine-check", [Makedumpfile, Kexec, DropIns, CrashHotplug],
         kexec_tools_machine_check,
         "on a machine check our purgatory in kexec-tools says what it was verifying, and resets";
     "kexec-tools-with-ours-corrupt", [Kexec, DropIns, CrashHotplug], kexec_tools_corrupt,
         "a bit flipped in the initrd makes our purgatory in kexec-tools say so and hang";
     "kexec-tools-with-ours-backup", [Makedumpfile, Kexec, DropIns], kexec_tools_backup,
-        "our purgatory in kexec-tools copies low memory to where kexec-tools' elfcorehdr says";
+        "our purgatory in kexec-tools copies low memory to where kexec-tools' elfcorehdr says",
+        lab: Like("kexec-tools-with-ours");
     "linux-with-ours", [Kernel("6.12"), Makedumpfile, DropIns, CrashHotplug, KexecFile],
         |stage| linux(stage, "6.12"),
         "`load --file` with our purgatory in place of the kernel's; after hotplug and a panic the \
@@ -71,7 +73,8 @@ table! {
         "a bit flipped in the initrd makes our purgatory in the kernel, built with a console, say \
          so and hang";
     "linux-with-ours-reset", [Kernel("6.12"), DropIns, KexecFile], linux_reset,
-        "the same, built to reset: our purgatory says so and resets the machine";
+        "the same, built to reset: our purgatory says so and resets the machine",
+        lab: Like("linux-with-ours-corrupt");
     "new-kernel-linux-with-ours", [Kernel("7"), Makedumpfile, DropIns, CrashHotplug, KexecFile],
         |stage| linux(stage, "7"),
         "`linux-with-ours` on Debian's newest kernel",

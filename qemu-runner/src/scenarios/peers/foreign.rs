@@ -33,7 +33,8 @@ table! {
     "foreign-kexec-tools", [Makedumpfile, Kexec, CrashHotplug],
         |stage| capture(stage, &KEXEC_TOOLS),
         "kexec-tools' purgatory, armed by kdump-loader, boots a capture kernel with a complete \
-         vmcore";
+         vmcore",
+        lab: Like("foreign-linux");
     "foreign-kexec-tools-corrupt", [Kexec], |stage| refused(stage, &KEXEC_TOOLS),
         "kexec-tools' purgatory, armed by kdump-loader, rejects a flipped bit of the initrd on \
          the configured console";

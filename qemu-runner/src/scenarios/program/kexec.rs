@@ -30,7 +30,8 @@ table! {
          files are rejected, and it captures";
     "unified-kernel-image", [Makedumpfile, KexecFile], unified_kernel_image,
         "both system calls arm a unified kernel image with its own initrd and command line, and \
-         it captures";
+         it captures",
+        lab: Like("vmlinux");
     "vmlinux", [Makedumpfile], vmlinux,
         "an unpacked kernel runs in the crash region, far from its link address, and captures";
 }

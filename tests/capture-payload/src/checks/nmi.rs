@@ -5,7 +5,7 @@
 //!   is not detected.
 
 use handoff::text::Text;
-use orders::orders::Nmi;
+use orders::Nmi;
 
 use super::Group;
 use crate::Nmis;
@@ -16,7 +16,7 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     let Some(report) = group.needs("report", evidence.report) else { return };
     let before = [("in the purgatory", report.nmis), ("before the first iret", nmis.before_iret)];
     let after = nmis.after_iret.wrapping_sub(nmis.before_iret);
-    let ordered = Nmi::from_wire(found.note.nmi.get());
+    let ordered = Nmi::from_number(found.note.nmi.get());
     match ordered {
         Some(Nmi::None | Nmi::Latched) => {
             for (when, number) in before {

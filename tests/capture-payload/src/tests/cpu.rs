@@ -1,7 +1,7 @@
 //! What the CPU held.
 
 use orders::Ending;
-use orders::orders::Nmi;
+use orders::Nmi;
 
 use super::world::{self, ELFCOREHDR, ELFCOREHDR_LEN, World};
 use super::{each_fails, fails, passes};

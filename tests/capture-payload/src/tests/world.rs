@@ -7,11 +7,11 @@ use std::vec::Vec;
 use handoff::report::{Elfcorehdr, FIELD_LEN, PARAMETER, Report};
 use handoff::text::Text;
 use handoff::{EngineId, Verdict};
+use orders::Nmi;
 use orders::map::{
     CPU_NOTE_LEN, CPU_NOTE_STRIDE, CPU_NOTES, CRASH_NOTE, CRASH_NOTE_LEN, DIRECT_MAP, KERNEL_TEXT,
 };
 use orders::note::{NAME, PRSTATUS_LEN, TYPE, marker};
-use orders::orders::Nmi;
 use orders::{CrashNote, Ending, PhysSpan, SealedSpan};
 use sha2::{Digest, Sha256};
 use zerocopy::little_endian::{U32, U64};

@@ -7,24 +7,6 @@ use xshell::cmd;
 
 use super::*;
 
-/// Every page of a command, and words that it must contain.
-const PAGES: [(&str, &[&str]); 15] = [
-    ("kdump-loader.8", &["kdump\\-loader\\-load(8)", "kdump\\-loader.toml"]),
-    ("kdump-loader-load.8", &["\\-\\-on\\-corrupt", "\\-\\-reuse\\-cmdline"]),
-    ("kdump-loader-unload.8", &["Disarm"]),
-    ("kdump-loader-reload.8", &["kdump\\-loader.toml", "\\-\\-queue"]),
-    ("kdump-loader-status.8", &["\\-\\-json", "\\-\\-strict"]),
-    ("kdump-loader-last.8", &["\\-\\-all", "\\-\\-json"]),
-    ("kdump-loader-watch.8", &["\\-\\-json"]),
-    ("kdump-loader-plan.8", &["\\-\\-snapshot", "\\-\\-svg"]),
-    ("kdump-loader-inspect.8", &["bzImage"]),
-    ("kdump-loader-snapshot.8", &["DIR"]),
-    ("kdump-loader-kexec.8", &["kexec\\-tools", "255"]),
-    ("kdump-loader-service.8", &["kdump\\-loader\\-service\\-install(8)"]),
-    ("kdump-loader-service-install.8", &["\\-\\-mask\\-conflicts", "\\-\\-root"]),
-    ("kdump-loader-service-uninstall.8", &["\\-\\-dry\\-run"]),
-    ("kdump-loader-service-check.8", &["\\-\\-json"]),
-];
 const CONFIG: &str = "kdump-loader.toml.5";
 /// The sections that man-pages(7) expects on every page of section 8.
 const SECTIONS: [&str; 6] =
@@ -32,11 +14,6 @@ const SECTIONS: [&str; 6] =
 
 fn pages() -> BTreeMap<String, String> {
     super::pages().unwrap().into_iter().collect()
-}
-
-#[track_caller]
-fn assert_says(text: &str, words: &[&str]) {
-    words.iter().for_each(|word| assert!(text.contains(word), "{word} is not in: {text}"));
 }
 
 fn has_section(text: &str, name: &str) -> bool {
@@ -55,13 +32,6 @@ fn every_command_has_a_page_with_exit_status_examples_and_neighbors() {
                 "{name} lacks {section}: add the command to kdump-loader/src/cli/manual.rs"
             );
         }
-    }
-    for (page, words) in PAGES {
-        assert_says(&pages[page], words);
-    }
-    for page in ["kdump-loader.8", "kdump-loader-reload.8", "kdump-loader-service-install.8"] {
-        assert!(has_section(&pages[page], "FILES"), "{page}");
-        assert_says(&pages[page], &["/etc/kdump\\-loader.toml"]);
     }
 }
 

@@ -1,0 +1,84 @@
+//! A dump for its readers, crash and drgn, and what they must find in it.
+//!
+//! Memory and a CPU are hot-added after arming. A page with a known pattern lies in the new memory,
+//! and a process that never leaves user space runs on the new CPU.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::error::{Error, check};
+use crate::machine::deadline::Deadline;
+use crate::scenario::LIMIT;
+use crate::stage::{First, Setup, Stage, number};
+
+/// The kernel, whose debug symbols `cargo xtask setup --only readers` fetches.
+const SERIES: &str = "6.12";
+/// The CPU that comes.
+const CPU: u32 = 2;
+/// Marks the page.
+const SEED: u64 = 1;
+
+/// A dump, and what is known of the crashed machine.
+#[derive(Debug, Serialize)]
+pub struct Crash {
+    /// The dump, as /proc/vmcore had it.
+    pub vmcore: PathBuf,
+    /// CPUs that were online.
+    pub cpus: usize,
+    /// Physical address of the page in hot-added memory.
+    pub sentinel: u64,
+    /// Seed of that page's pattern.
+    pub seed: u64,
+    /// The hot-added CPU.
+    pub cpu: u32,
+    /// The process that runs on it.
+    pub spinner: u32,
+    /// Where that process's code is: the first virtual address, and one past the last.
+    pub text: [u64; 2],
+}
+
+/// Crashes a machine and keeps the dump.
+pub fn crash(context: &Context) -> Result<Crash, Error> {
+    let play = |stage: &mut Stage<'_>| {
+        let setup = Setup { series: Some(SERIES), dimms: 1, spare_cpus: 1, ..Setup::default() };
+        let mut first = stage.boot(&setup)?;
+        first.arm("")?;
+        first.grow()?;
+        let (spinner, text) = spin(&mut first)?;
+        let mut capture = first.panic(Some(0))?.capture()?;
+        let core = capture.expect_dump()?;
+        let vmcore = capture.crashed.keep_vmcore(&core)?;
+        let victim = &capture.crashed.victim;
+        let sentinel = victim.sentinels.iter().find(|sentinel| sentinel.seed == SEED);
+        let sentinel = sentinel.ok_or_else(|| Error::Failed("no sentinel was placed".into()))?;
+        Ok(Crash {
+            vmcore,
+            cpus: victim.online_cpus,
+            sentinel: sentinel.address,
+            seed: SEED,
+            cpu: CPU,
+            spinner,
+            text,
+        })
+    };
+    Stage::play(context, "open-dump", Deadline::after(LIMIT), &[], play).map(|(crash, _)| crash)
+}
+
+/// Starts a shell that counts for nothing on the new CPU; its process ID, and its code's addresses.
+fn spin(first: &mut First<'_, '_>) -> Result<(u32, [u64; 2]), Error> {
+    let mask = 1 << CPU;
+    let spin = format!("taskset {mask:x} sh -c 'while :; do :; done' & echo $!");
+    let pid: u32 = number(&first.vm.run_ok(&spin)?)?;
+    let maps = format!("grep -m 1 r-xp /proc/{pid}/maps");
+    let line = first.vm.run_ok(&maps)?;
+    let unclear = || Error::unreadable("the spinner's memory map", &line);
+    let (from, to) =
+        line.split(' ').next().and_then(|it| it.split_once('-')).ok_or_else(unclear)?;
+    let hex = |text| u64::from_str_radix(text, 16).map_err(|_| unclear());
+    let text = [hex(from)?, hex(to)?];
+    check!(text[0] < text[1], "the spinner's code: expected a range, found {line}")?;
+    first.note(format!("process {pid} spins on CPU {CPU}"));
+    Ok((pid, text))
+}
