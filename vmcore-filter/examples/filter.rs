@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let summary = if is_discarded {
         save(&core, level, &mut Discard::default())?
     } else {
-        let mut file = File::options().read(true).write(true).create(true).open(output)?;
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(true).open(output)?;
         let summary = save(&core, level, &mut file)?;
         file.set_len(summary.bytes)?;
         summary

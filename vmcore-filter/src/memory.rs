@@ -72,7 +72,7 @@ impl Memory {
     pub fn sections(&self, page_bits: u32) -> impl Iterator<Item = u64> {
         let mut next = 0;
         let numbers = self.ranges.iter().flat_map(move |range| {
-            let first = next.max(range.start / PAGE_LEN >> page_bits);
+            let first = next.max((range.start / PAGE_LEN) >> page_bits);
             next = next.max(((range.end.div_ceil(PAGE_LEN) - 1) >> page_bits) + 1);
             first..next
         });
