@@ -75,8 +75,7 @@ impl Args {
             Ok((storm, line))
         };
         let path = self.write.then_some(path.as_str());
-        let (machine, mut measured) = record::series(repo, path, begun, requests, measure)?;
-        measured.sort_by_key(|storm| storm.size.blocks);
+        let (machine, measured) = record::series(repo, path, begun, requests, measure)?;
         let name = self.record.clone();
         record::print(repo, &report, self.write, &Table { name, machine, measured })
     }

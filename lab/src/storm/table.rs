@@ -25,16 +25,19 @@ const HEAD: &str = "\
 impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, machine, measured } = self;
+        // A series that went on later is not in the order of its sizes.
+        let mut measured: Vec<&Measured> = measured.iter().collect();
+        measured.sort_by_key(|storm| storm.size.blocks);
         writeln!(out, "# Storms of memory\n")?;
         writeln!(out, "Written by `cargo lab storm --record {name} --write` on {machine}.\n")?;
         write!(out, "{HEAD}")?;
         for series in SERIES {
             for contestant in Contestant::ALL {
-                let row = |one: &&Measured| one.series == series && one.contestant == contestant;
+                let row = |one: &&&Measured| one.series == series && one.contestant == contestant;
                 measured.iter().filter(row).try_for_each(|storm| write_row(out, storm))?;
             }
         }
-        write_paces(out, measured)?;
+        write_paces(out, &measured)?;
         for contestant in Contestant::ALL {
             writeln!(out, "\n`{contestant}`: {}.", contestant.words())?;
             for series in SERIES {
@@ -81,11 +84,11 @@ image up to date.
 ";
 
 /// The paces of the largest storm of each contestant and kernel, and every look.
-fn write_paces(out: &mut fmt::Formatter<'_>, measured: &[Measured]) -> fmt::Result {
+fn write_paces(out: &mut fmt::Formatter<'_>, measured: &[&Measured]) -> fmt::Result {
     let alike = |one: &Measured, other: &Measured| {
         one.series == other.series && one.contestant == other.contestant
     };
-    let is_largest = |one: &&Measured| {
+    let is_largest = |one: &&&Measured| {
         !measured.iter().any(|other| alike(one, other) && other.size.blocks > one.size.blocks)
     };
     if measured.iter().all(|one| one.paces.is_empty()) {
@@ -109,7 +112,7 @@ fn write_paces(out: &mut fmt::Formatter<'_>, measured: &[Measured]) -> fmt::Resu
                 (block_s - add_s) * 1e3,
                 (add_s - online_s) * 1e3,
                 (online_s - update_s) * 1e3,
-                update_s * 1e3,
+                update_s * 1e3 + 0.0, // an empty sum is -0
             )?;
         }
     }
