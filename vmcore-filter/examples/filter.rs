@@ -1,4 +1,5 @@
-//! Filters a core file: `cargo run --release -p vmcore-filter --example filter -- CORE DUMP [LEVEL]`.
+//! Filters a core file:
+//! `cargo run --release -p vmcore-filter --example filter -- CORE DUMP [LEVEL]`.
 //!
 //! Without DUMP, the dump is measured and thrown away.
 

@@ -1,7 +1,7 @@
 //! `[4]` Virtual memory of the crashed kernel: its page tables, with four or five levels.
 //!
-//! *On entry* VMCOREINFO names the root of the page tables. *On exit* virtual memory can be read. The
-//! tables were tried once: they translate their own root's address to where the root is.
+//! *On entry* VMCOREINFO names the root of the page tables. *On exit* virtual memory can be read.
+//! The tables were tried once: they translate their own root's address to where the root is.
 
 use std::io;
 

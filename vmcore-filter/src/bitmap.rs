@@ -81,8 +81,8 @@ impl Bitmap {
         })
     }
 
-    /// Calls `act` for each byte from `from` to before `to`, with a mask of the bits meant. Both must
-    /// be in the section.
+    /// Calls `act` for each byte from `from` to before `to`, with a mask of the bits meant. Both
+    /// must be in the section.
     fn each_byte(&mut self, from: u64, to: u64, mut act: impl FnMut(&mut u8, u8)) {
         let (mut at, to) = ((from - self.first) as usize, (to - self.first) as usize);
         while at < to {

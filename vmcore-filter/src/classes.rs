@@ -59,8 +59,8 @@ impl<'a> Classes<'a> {
         self.sections.page_bits
     }
 
-    /// Removes the free and the broken pages of a section from the bitmap, which is that of the whole
-    /// section.
+    /// Removes the free and the broken pages of a section from the bitmap, which is that of the
+    /// whole section.
     pub(crate) fn remove_free(&mut self, bitmap: &mut Bitmap) -> LeftOut {
         let (first, end) = (bitmap.first(), bitmap.end());
         let mut left_out = LeftOut::default();

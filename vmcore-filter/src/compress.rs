@@ -7,8 +7,8 @@ use crate::{PAGE_LEN, Page};
 
 /// zstd's fastest regular level, which makedumpfile uses as well.
 const LEVEL: i32 = 1;
-/// At least what `ZSTD_compressBound` says for a page, 4174. zstd is faster if it need not look for the
-/// end.
+/// At least what `ZSTD_compressBound` says for a page, 4174. zstd is faster if it need not look for
+/// the end.
 const BOUND: usize = 4352;
 
 /// Compresses pages, one after another, with the same memory.

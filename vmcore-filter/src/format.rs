@@ -9,8 +9,8 @@
 //!               data of pages
 //! ```
 //!
-//! All numbers are little-endian. A descriptor of zeroes is a page that an interrupted dump lacks: no
-//! data is at offset 0. Structures: diskdump_mod.h of makedumpfile, diskdump.h of crash.
+//! All numbers are little-endian. A descriptor of zeroes is a page that an interrupted dump lacks:
+//! no data is at offset 0. Structures: diskdump_mod.h of makedumpfile, diskdump.h of crash.
 
 use crate::bitmap::Bitmap;
 use crate::{PAGE_LEN, Page};
@@ -87,8 +87,8 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// A section's part of a bitmap: offset and length in bytes. The last section may be longer than
-    /// the rest of the bitmap.
+    /// A section's part of a bitmap: offset and length in bytes. The last section may be longer
+    /// than the rest of the bitmap.
     pub fn part(&self, section: &Bitmap) -> (u64, usize) {
         let offset = section.first() / 8;
         let rest = usize::try_from(self.bitmap_len - offset).unwrap_or(usize::MAX);

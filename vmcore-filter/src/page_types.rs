@@ -1,7 +1,7 @@
 //! `[5]` How this kernel marks a free page.
 //!
-//! *On entry* VMCOREINFO. *On exit* offsets inside `struct page` that were checked, and the value that
-//! marks the first page of a free block.
+//! *On entry* VMCOREINFO. *On exit* offsets inside `struct page` that were checked, and the value
+//! that marks the first page of a free block.
 //!
 //! | Linux | `page._mapcount` of a free block's first page |
 //! | --- | --- |
@@ -17,7 +17,8 @@ use crate::vmcoreinfo::Vmcoreinfo;
 /// The kernel's `struct page` has 64 bytes; debug options make it larger.
 const LARGEST_PAGE_STRUCT: u64 = 512;
 /// Map counts of mapped pages are −1 and more; the kernel leaves a gap below for underflows
-/// (`PAGE_MAPCOUNT_RESERVE` and `PAGE_TYPE_BASE`, include/linux/page-flags.h). Types are below −128.
+/// (`PAGE_MAPCOUNT_RESERVE` and `PAGE_TYPE_BASE`, include/linux/page-flags.h). Types are below
+/// −128.
 const HIGHEST_TYPE: i64 = -129;
 /// Blocks have at most 2^30 bytes on any configuration; more is garbage.
 const MOST_ORDERS: u64 = 19;

@@ -1,8 +1,8 @@
 //! `[10]` Data of pages, and their descriptors.
 //!
-//! *On entry* the second bitmap is in the dump, and a descriptor of zeroes for each of its pages. *On
-//! exit* every page that could be read has its data. Descriptors are written after the data that they
-//! point to.
+//! *On entry* the second bitmap is in the dump, and a descriptor of zeroes for each of its pages.
+//! *On exit* every page that could be read has its data. Descriptors are written after the data
+//! that they point to.
 
 use crate::PAGE_LEN;
 use crate::bitmap::Bitmap;

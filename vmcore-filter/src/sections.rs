@@ -18,8 +18,8 @@ const MARKED_PRESENT: u64 = 1;
 const HAS_MEM_MAP: u64 = 2;
 /// The array is aligned to a page, so flags are in the low bits. Linux 6.12 has six.
 const FLAGS: u64 = PAGE_LEN - 1;
-/// x86-64 has 27 (`SECTION_SIZE_BITS`, arch/x86/include/asm/sparsemem.h). A bitmap of a section is in
-/// memory, so it must be short.
+/// x86-64 has 27 (`SECTION_SIZE_BITS`, arch/x86/include/asm/sparsemem.h). A bitmap of a section is
+/// in memory, so it must be short.
 const PLAUSIBLE_BITS: std::ops::RangeInclusive<i64> = 24..=32;
 
 /// How to find sections.
@@ -58,8 +58,8 @@ impl Sections {
         })
     }
 
-    /// Address of the `struct page` of page 0, if the section's array began there: the kernel keeps it
-    /// in this form. `None` if the section has no array.
+    /// Address of the `struct page` of page 0, if the section's array began there: the kernel keeps
+    /// it in this form. `None` if the section has no array.
     pub fn mem_map(&self, space: &mut AddressSpace<'_>, section: u64) -> io::Result<Option<u64>> {
         let per_root = PAGE_LEN / self.struct_len;
         let (root, index) = (section / per_root, section % per_root);

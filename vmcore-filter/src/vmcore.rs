@@ -125,8 +125,8 @@ impl Vmcore {
         &self.notes
     }
 
-    /// Bytes of memory that the program headers describe but the file lacks, because it was cut. 0 for
-    /// /proc/vmcore.
+    /// Bytes of memory that the program headers describe but the file lacks, because it was cut. 0
+    /// for /proc/vmcore.
     pub fn missing(&self) -> u64 {
         self.missing
     }

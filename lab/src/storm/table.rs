@@ -75,8 +75,8 @@ fn write_row(out: &mut fmt::Formatter<'_>, storm: &Measured) -> fmt::Result {
 const PACES: &str = "
 ## What a block costs as the machine grows
 
-Mean of the last 64 blocks before each number, in ms for each block. One look is a `kdump-loader reload` that finds the
-image up to date.
+Mean of the last 64 blocks before each number, in ms for each block. One look is a \
+                     `kdump-loader reload` that finds the image up to date.
 
 | kernel | contestant | blocks | blocks/s | QEMU, ACPI, waiting | adding | bringing online | \
          elfcorehdr | one look, ms |

@@ -189,10 +189,16 @@ fn a_core_that_was_cut_says_how_much_is_missing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
-    fn any_free_blocks_are_left_out_exactly(blocks in prop::collection::btree_map(70_usize..256, 0_u64..3, 0..40)) {
+    fn any_free_blocks_are_left_out_exactly(
+        blocks in prop::collection::btree_map(70_usize..256, 0_u64..3, 0..40)
+    ) {
         let mut kernel = Kernel::new(KINDS[3]);
         let mut expected = Vec::new();
         // Each place has four pages, so blocks do not overlap.
@@ -212,8 +218,8 @@ proptest! {
         let physical = 64 + 56 + 24..64 + 56 + 32;
         prop_assume!(!physical.contains(&at));
         if let Ok(core) = Vmcore::from_bytes(core) {
-            let mut output = Vec::new();
-            let _ = dump(&core, Level::NoFreeOrZeroes, &mut output, &mut |_| ControlFlow::Continue(()));
+            let go_on = &mut |_| ControlFlow::Continue(());
+            let _ = dump(&core, Level::NoFreeOrZeroes, &mut Vec::new(), go_on);
         }
     }
 
@@ -221,7 +227,8 @@ proptest! {
     fn no_byte_of_a_dump_makes_its_reader_panic(at in 0_usize..20_000, byte: u8) {
         let core = Vmcore::from_bytes(Kernel::new(KINDS[0]).core()).unwrap();
         let mut output = Vec::new();
-        dump(&core, Level::NoFreeOrZeroes, &mut output, &mut |_| ControlFlow::Continue(())).unwrap();
+        let go_on = &mut |_| ControlFlow::Continue(());
+        dump(&core, Level::NoFreeOrZeroes, &mut output, go_on).unwrap();
         let at = at % output.len();
         output[at] = byte;
         if let Ok(dump) = DumpFile::from_bytes(output) {
