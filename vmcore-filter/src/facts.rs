@@ -1,7 +1,7 @@
 //! `[9]` What the dump's headers say of the crashed machine.
 //!
-//! *On entry* a vmcore. *On exit* [`Headers`]. What cannot be read is empty: no reader needs it,
-//! but for the machine's name.
+//! *On entry* a vmcore. *On exit* [`Headers`]. A field that cannot be read is zero. Readers can do
+//! without it. They need only the machine's name, which is always there.
 
 use crate::address_space::AddressSpace;
 use crate::format::{Headers, UTS_FIELD, UTS_FIELDS};

@@ -22,11 +22,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Its buffers do not grow with the vmcore. The peak resident set of the example `filter`, which
-//! has the window into the core file in it, was 44 MiB for a core of 1.9 GB and 54 MiB for one of
-//! 3.0 GB. What is not understood is kept. A dump has two bits for each page up to the highest
-//! address, so a core that claims memory near the end of the address space makes a long, sparse
-//! dump.
+//! Its buffers do not grow with the vmcore: a window into it, one section's bits, and half a MiB of
+//! data that is not yet written. What is not understood is kept.
+//!
+//! For each page up to the highest address, a dump has two bits. A core that claims memory near the
+//! end of the address space therefore makes a long dump: a file has holes there, but a partition is
+//! filled with zeroes.
 //!
 //! For the kernel log, [`AddressSpace`] reads the crashed kernel's virtual memory.
 

@@ -41,7 +41,7 @@ impl<'a> Physical<'a> {
         Ok(true)
     }
 
-    /// The page with this number. What the vmcore does not have of it is zero.
+    /// The page with this number. If the vmcore has only a part of it, the other bytes are zero.
     pub fn page(&mut self, pfn: u64) -> io::Result<&[u8]> {
         let (start, end) = (pfn * PAGE_LEN, (pfn + 1) * PAGE_LEN);
         if let Some((offset, follow)) = self.memory.find(start)
