@@ -22,6 +22,10 @@ pub struct Mount {
     pub kind: String,
     /// Whether its files are in memory, so that a boot loses them.
     pub is_volatile: bool,
+    /// The directory of the file system that is mounted: `/`, unless it is a bind mount.
+    pub root: String,
+    /// The options of its superblock.
+    pub options: String,
     /// Major and minor number, as in `8:1`.
     number: String,
 }
@@ -67,9 +71,11 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
     let mount = |line: &str| {
         let (before, after) = line.split_once(" - ")?;
         let mut fields = before.split(' ').skip(2);
-        let (number, point) = (fields.next()?.to_owned(), unescaped(fields.nth(1)?));
+        let number = fields.next()?.to_owned();
+        let (root, point) = (unescaped(fields.next()?), unescaped(fields.next()?));
         let (kind, rest) = after.split_once(' ')?;
-        let source = unescaped(rest.split(' ').next()?);
+        let mut rest = rest.split(' ');
+        let source = unescaped(rest.next()?);
         // Major number 0 is not a block device. btrfs has such a number, but its source is a
         // device. Other sources may be paths on a file system that hangs.
         let device = match number.starts_with("0:") {
@@ -82,6 +88,8 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
             point,
             is_volatile: VOLATILE.contains(&kind),
             kind: kind.to_owned(),
+            root,
+            options: rest.next().unwrap_or_default().to_owned(),
             number,
         })
     };
