@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::armed::{STATE, expect_var_lib, is_absent};
 use super::panic::{Outcome, Panic};
-use super::utc;
+use capture_init::utc;
 use crate::arm::record::{self, Error, failed, state};
 
 /// Folders that are kept.

@@ -11,7 +11,7 @@ use loader::image::mib;
 use super::armed::STATE;
 use super::panic::{Copies, Nothing, Outcome, Panic, Run};
 use super::saved::{CAPTURE_DMESG, DMESG, Saved};
-use super::utc;
+use capture_init::utc;
 use crate::health::last_dump::LastDump;
 
 /// Columns of the first word.
