@@ -6,9 +6,9 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use capture_init::DiskId;
+use capture_init::{DiskId, disks};
 
-use super::error::Refused;
+use super::error::{Error, Refused};
 use crate::health::files::Files;
 
 /// Every block device has a link here.
@@ -17,18 +17,10 @@ const BLOCK: &str = "sys/class/block";
 const DEVICES: &str = "sys/devices";
 /// Below it: devices without hardware, such as device mapper, RAID, loop and zram.
 const VIRTUAL: &str = "sys/devices/virtual";
-/// Below that: disks of NVMe drives that may have several controllers
-/// (`CONFIG_NVME_MULTIPATH`).
+/// Below that: disks of NVMe drives that may have several controllers (`CONFIG_NVME_MULTIPATH`).
 const NVME_SUBSYSTEMS: &str = "sys/devices/virtual/nvme-subsystem";
-/// Links of udev to partitions.
-const BY_PART_UUID: &str = "dev/disk/by-partuuid";
-/// udev's records of devices, by `bMAJOR:MINOR`.
-const UDEV_DATA: &str = "run/udev/data";
-/// Limit of a page of vital product data.
-const MOST_VPD: u64 = 4096;
-/// Bytes before the serial number in page 0x80 (SPC-4, 7.8.15), and where the length is.
-const VPD_HEADER: usize = 4;
-const VPD_LEN: usize = 2;
+/// Transports of NVMe over a network (`nvmf_transport_ops`, drivers/nvme/host).
+const FABRICS: [&str; 3] = ["tcp", "rdma", "fc"];
 
 /// A block device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,91 +41,63 @@ impl Disk {
         Some(Self { name: name.to_owned(), path, is_partition })
     }
 
-    /// All of them.
-    fn all(files: Files<'_>) -> Vec<Self> {
-        files.names(BLOCK).iter().filter_map(|name| Self::named(files, name)).collect()
+    /// The device with this identifier.
+    pub fn with_id(files: Files<'_>, id: &DiskId) -> Result<Self, Error> {
+        let found = disks::find(&disks::list(files.root()), id)?;
+        Ok(Self::named(files, &found.name).ok_or(Refused::NotBlock { path: found.path })?)
+    }
+
+    /// The device that a path below /dev leads to.
+    pub fn at(files: Files<'_>, path: &Path) -> Result<Self, Refused> {
+        let name = files.real_name(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Refused::Missing { path: path.to_owned() },
+            _ => Refused::NotBlock { path: path.to_owned() },
+        })?;
+        Self::named(files, &name).ok_or_else(|| Refused::NotBlock { path: path.to_owned() })
     }
 
     /// Its node.
     pub fn node(&self) -> PathBuf {
-        Path::new("/dev").join(&self.name)
-    }
-
-    /// A file of its own in /sys.
-    pub fn attribute(&self, files: Files<'_>, name: &str) -> Option<String> {
-        files.line(self.path.join(name)).filter(|value| !value.is_empty())
+        // The kernel writes `!` for `/` (`cciss!c0d0`).
+        Path::new("/dev").join(self.name.replace('!', "/"))
     }
 
     /// The disk that a partition is on, or itself.
-    pub fn whole(&self) -> &Path {
+    fn whole(&self) -> &Path {
         if self.is_partition { self.path.parent().unwrap_or(&self.path) } else { &self.path }
     }
 
-    /// Its identifier. No other device may have the same.
-    pub fn id(&self, files: Files<'_>) -> Result<DiskId, Refused> {
+    /// Its identifier, which no other device has.
+    pub fn id(&self, files: Files<'_>) -> Result<DiskId, Error> {
+        let disks = disks::list(files.root());
+        let partition = || disks.iter().flat_map(|disk| &disk.partitions);
         let (id, what) = if self.is_partition {
-            (self.part_uuid(files).map(DiskId::PartUuid), "PARTUUID")
+            let this = partition().find(|partition| partition.device.name == self.name);
+            (this.and_then(|this| this.part_uuid.clone()).map(DiskId::PartUuid), "PARTUUID")
         } else {
-            (self.serial(files).map(DiskId::Serial), "serial number")
+            let this = disks.iter().find(|disk| disk.device.name == self.name);
+            (this.and_then(|this| this.serial.clone()).map(DiskId::Serial), "serial number")
         };
         let id = id.ok_or_else(|| Refused::Anonymous { device: self.node(), what })?;
-        find(files, &id).map(|_| id)
+        disks::find(&disks, &id)?;
+        Ok(id)
     }
 
-    /// The unique identifier of a partition, in lower case: from the kernel (since Linux 6.13), from
-    /// udev's record, or from udev's links.
-    fn part_uuid(&self, files: Files<'_>) -> Option<String> {
-        let line = |text: Option<String>, key: &str| {
-            text?.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned)
-        };
-        let of_kernel = || line(files.text(self.path.join("uevent")), "PARTUUID=");
-        let of_udev = || {
-            let number = self.attribute(files, "dev")?;
-            let record = files.text(format!("{UDEV_DATA}/b{number}"));
-            line(record, "E:ID_PART_ENTRY_UUID=")
-        };
-        let of_link = || {
-            let links = files.names(BY_PART_UUID);
-            let leads_here = |link: &String| {
-                files.real_name(format!("{BY_PART_UUID}/{link}")).is_ok_and(|it| it == self.name)
-            };
-            links.into_iter().find(leads_here)
-        };
-        let found = of_kernel().or_else(of_udev).or_else(of_link)?;
-        Some(found.to_ascii_lowercase()).filter(|uuid| !uuid.is_empty())
-    }
-
-    /// The serial number of a whole disk, without blanks at its ends: of virtio-blk, of NVMe's
-    /// controller, or from the vital product data of SCSI, which libata provides for ATA disks.
-    fn serial(&self, files: Files<'_>) -> Option<String> {
-        let text = |name: &str| self.attribute(files, name);
-        let found = text("serial").or_else(|| text("device/serial")).or_else(|| {
-            let page = files.read(self.path.join("device/vpd_pg80"), MOST_VPD).ok()?;
-            let len = u16::from_be_bytes(*page.get(VPD_LEN..)?.first_chunk()?);
-            let serial = page.get(VPD_HEADER..)?;
-            let serial = &serial[..serial.len().min(len.into())];
-            Some(String::from_utf8_lossy(serial).into_owned())
-        })?;
-        let found = found.trim_matches(['\0', ' ']).trim();
-        (!found.is_empty()).then(|| found.to_owned())
-    }
-
-    /// Why it is not a disk, or a partition of one, that drivers alone make available.
+    /// Refuses what needs more than drivers.
     pub fn expect_hardware(&self, files: Files<'_>) -> Result<(), Refused> {
         let whole = self.whole();
-        let refused =
-            |kind: &'static str| Err(Refused::Stacked { device: self.node(), kind });
+        let refused = |kind: &'static str| Err(Refused::Stacked { device: self.node(), kind });
         if whole.starts_with(VIRTUAL) && !whole.starts_with(NVME_SUBSYSTEMS) {
             return refused(kind_of_virtual(files, whole));
         }
         if self.controllers(files).iter().any(|path| is_fabric(files, path)) {
-            return refused("a disk behind a network (iSCSI or NVMe over fabrics)");
+            return refused("reached over a network (iSCSI or NVMe over fabrics)");
         }
         Ok(())
     }
 
-    /// The paths in /sys/devices that lead to its hardware: one, except for an NVMe drive with
-    /// several controllers.
+    /// The directories in /sys/devices that lead to its hardware: one, except for an NVMe drive
+    /// with several controllers.
     pub fn controllers(&self, files: Files<'_>) -> Vec<PathBuf> {
         let whole = self.whole();
         if !whole.starts_with(NVME_SUBSYSTEMS) {
@@ -141,44 +105,35 @@ impl Disk {
         }
         let subsystem = whole.parent().unwrap_or(whole);
         let is_controller = |name: &String| {
-            name.strip_prefix("nvme").is_some_and(|rest| {
-                !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit())
-            })
+            name.strip_prefix("nvme").is_some_and(|rest| rest.parse::<u32>().is_ok())
         };
         let names = files.names(subsystem).into_iter().filter(is_controller);
         names.filter_map(|name| files.real_path(subsystem.join(name)).ok()).collect()
     }
-}
 
-/// The device with this identifier.
-pub fn find(files: Files<'_>, id: &DiskId) -> Result<Disk, Refused> {
-    let has_it = |disk: &Disk| match id {
-        DiskId::PartUuid(uuid) => {
-            disk.is_partition && disk.part_uuid(files).as_ref() == Some(uuid)
+    /// What uses it now, if anything does. A dump would destroy that.
+    pub fn user(&self, files: Files<'_>) -> Option<String> {
+        let block = format!("{BLOCK}/{}", self.name);
+        if let Some(point) = crate::health::dump_target::device::mounted(files, &block) {
+            return Some(format!("it is mounted at {point}"));
         }
-        DiskId::Serial(serial) => {
-            !disk.is_partition && disk.serial(files).as_ref() == Some(serial)
+        let node = self.node();
+        let swaps = files.text("proc/swaps").unwrap_or_default();
+        if swaps.lines().any(|line| line.split_whitespace().next().map(Path::new) == Some(&node)) {
+            return Some("it is swap space in use".into());
         }
-    };
-    let mut found: Vec<Disk> = Disk::all(files).into_iter().filter(has_it).collect();
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => Err(Refused::NoDevice { id: words(id) }),
-        _ => Err(Refused::Ambiguous {
-            id: words(id),
-            devices: found.iter().map(|disk| disk.node().display().to_string()).collect(),
-        }),
+        if let Some(holder) = files.names(self.path.join("holders")).first() {
+            return Some(format!("{holder} is made of it"));
+        }
+        let is_partition = |name: &String| files.exists(self.path.join(name).join("partition"));
+        let partition = files.names(&self.path).into_iter().find(is_partition)?;
+        Some(format!("it has partitions, such as {partition}"))
     }
-}
 
-/// The device that a path below /dev leads to.
-pub fn at_path(files: Files<'_>, path: &Path) -> Result<Disk, Refused> {
-    let refused = |kind: ErrorKind| match kind {
-        ErrorKind::NotFound => Refused::Missing { path: path.to_owned() },
-        _ => Refused::NotBlock { path: path.to_owned() },
-    };
-    let name = files.real_name(path).map_err(|error| refused(error.kind()))?;
-    Disk::named(files, &name).ok_or_else(|| Refused::NotBlock { path: path.to_owned() })
+    /// Whether nothing can be written to it.
+    pub fn is_read_only(&self, files: Files<'_>) -> bool {
+        files.line(self.path.join("ro")).is_some_and(|value| value != "0")
+    }
 }
 
 /// The identifier as the user writes it.
@@ -202,30 +157,20 @@ fn kind_of_virtual(files: Files<'_>, disk: &Path) -> &'static str {
         let known = MAPPED.iter().find(|(prefix, _)| uuid.starts_with(prefix));
         return known.map_or("a device-mapper volume", |(_, kind)| kind);
     }
-    for (directory, kind) in
-        [("md", "a RAID volume"), ("loop", "a file (loop device)"), ("bcache", "a bcache volume")]
-    {
-        if files.exists(disk.join(directory)) {
-            return kind;
-        }
-    }
-    "not a disk of its own, but made by software"
+    [("md", "a RAID volume"), ("loop", "a file (loop device)"), ("bcache", "a bcache volume")]
+        .into_iter()
+        .find(|(directory, _)| files.exists(disk.join(directory)))
+        .map_or("no disk, but made by software", |(_, kind)| kind)
 }
 
 /// Whether a disk is reached over a network: iSCSI has a session on the way, and a controller of
-/// NVMe over fabrics names its transport.
+/// NVMe names its transport.
 fn is_fabric(files: Files<'_>, path: &Path) -> bool {
-    let session = path.components().any(|part| {
-        part.as_os_str().to_str().is_some_and(|name| {
-            name.strip_prefix("session").is_some_and(|rest| rest.parse::<u32>().is_ok())
-        })
-    });
-    let transport = |directory: &Path| files.line(directory.join("transport"));
-    let below = |directory: &&Path| directory.starts_with(DEVICES);
-    session
-        || path
-            .ancestors()
-            .take_while(below)
-            .filter_map(transport)
-            .any(|transport| ["tcp", "rdma", "fc"].contains(&transport.as_str()))
+    let is_session = |name: &str| {
+        name.strip_prefix("session").is_some_and(|rest| rest.parse::<u32>().is_ok())
+    };
+    let has_session = path.iter().filter_map(|part| part.to_str()).any(is_session);
+    let below = path.ancestors().take_while(|path| path.starts_with(DEVICES));
+    let transports = below.filter_map(|directory| files.line(directory.join("transport")));
+    has_session || transports.into_iter().any(|name| FABRICS.contains(&name.as_str()))
 }

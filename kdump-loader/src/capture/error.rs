@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use capture_init::disks::NotFound;
 use loader::files::read;
 
 /// What to do about a target that this program's /init cannot reach.
@@ -29,21 +30,6 @@ pub enum Refused {
     NotDirectory {
         /// The path.
         path: PathBuf,
-    },
-    /// No device has this identifier.
-    #[error("no device has {id} now; blkid and lsblk -o NAME,SERIAL print what there is")]
-    NoDevice {
-        /// The identifier, as the user writes it.
-        id: String,
-    },
-    /// Several devices have this identifier, so /init could take the wrong one.
-    #[error("{id} is not unique: {} have it; give each its own, or name another place",
-        devices.join(" and "))]
-    Ambiguous {
-        /// The identifier, as the user writes it.
-        id: String,
-        /// The devices.
-        devices: Vec<String>,
     },
     /// The device has nothing by which it can be found again.
     #[error(
@@ -92,7 +78,8 @@ pub enum Refused {
     /// Something else is on a device that the dump would overwrite.
     #[error(
         "{} is in use or holds data: {what}. The dump overwrites a device that is named in \
-         --capture; name a directory instead, or another partition, or clear this one with wipefs",
+         --capture; name a directory instead, or another partition, or clear the first MiB of this \
+         one with dd",
         device.display()
     )]
     Occupied {
@@ -170,9 +157,18 @@ pub enum Error {
     /// The place cannot be the target.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// No device has this identifier, or several have it.
+    #[error("{0}; blkid and lsblk -o NAME,SERIAL print what there is")]
+    Device(#[from] NotFound),
     /// The target's first bytes cannot be read.
-    #[error(transparent)]
-    Read(#[from] read::Error),
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Its node.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The modules cannot be put together.
     #[error(transparent)]
     Modules(#[from] Modules),

@@ -4,14 +4,13 @@
 //! /init cannot reach, and what a dump would destroy, is refused.
 
 use std::fmt;
+use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
-use capture_init::{DiskId, Filesystem, Target};
-use loader::files::read::Opened;
+use capture_init::{DiskId, Filesystem, Target, signatures};
 
 use super::disk::{self, Disk};
 use super::error::{Error, Refused};
-use super::occupied;
 use super::place::Place;
 use crate::health::dump_target::device::{self, Mount};
 use crate::health::files::Files;
@@ -30,24 +29,20 @@ pub struct Found {
 /// Finds the target. `Ok` means that /init can reach it with drivers alone.
 pub fn find(files: Files<'_>, place: &Place) -> Result<Found, Error> {
     let (disk, directory) = match place {
-        Place::PartUuid(uuid) => (disk::find(files, &DiskId::PartUuid(uuid.clone()))?, None),
-        Place::Serial(serial) => (disk::find(files, &DiskId::Serial(serial.clone()))?, None),
-        Place::Device(path) => (disk::at_path(files, path)?, None),
+        Place::PartUuid(uuid) => (Disk::with_id(files, &DiskId::PartUuid(uuid.clone()))?, None),
+        Place::Serial(serial) => (Disk::with_id(files, &DiskId::Serial(serial.clone()))?, None),
+        Place::Device(path) => (Disk::at(files, path)?, None),
         Place::Directory(path) => {
             let (disk, filesystem, path) = directory(files, path)?;
             (disk, Some((filesystem, path)))
         }
     };
     disk.expect_hardware(files)?;
-    if disk.attribute(files, "ro").is_some_and(|value| value != "0") {
+    if disk.is_read_only(files) {
         return Err(Refused::ReadOnly { device: disk.node() }.into());
     }
     if directory.is_none() {
-        let opened = Opened::new("capture target", &files.outside(disk.node()))?;
-        let head = opened.head(occupied::HEAD)?;
-        if let Some(what) = occupied::by(files, &disk, &head) {
-            return Err(Refused::Occupied { device: disk.node(), what }.into());
-        }
+        expect_free(files, &disk)?;
     }
     let id = disk.id(files)?;
     let target = match directory {
@@ -55,6 +50,20 @@ pub fn find(files: Files<'_>, place: &Place) -> Result<Found, Error> {
         Some((filesystem, path)) => Target::Directory { disk: id, filesystem, path },
     };
     Ok(Found { target, disk, place: place.clone() })
+}
+
+/// Refuses a device with anything that a dump would destroy, except an earlier dump.
+fn expect_free(files: Files<'_>, disk: &Disk) -> Result<(), Error> {
+    let occupied = |what| Error::from(Refused::Occupied { device: disk.node(), what });
+    if let Some(user) = disk.user(files) {
+        return Err(occupied(user));
+    }
+    let path = files.outside(disk.node());
+    let content = File::open(&path).and_then(|device| signatures::content(&device));
+    match content.map_err(|source| Error::Read { path, source })? {
+        Some(content) => Err(occupied(format!("it has {content}"))),
+        None => Ok(()),
+    }
 }
 
 /// The device, the filesystem, and the path below its root, of a directory.

@@ -88,7 +88,12 @@ impl<'a> Files<'a> {
         below.map_err(|_| io::Error::from(ErrorKind::InvalidFilename))
     }
 
-    /// The path as another program opens it, with the root before it.
+    /// The root.
+    pub fn root(&self) -> &'a Path {
+        self.root
+    }
+
+    /// The path with the root before it.
     pub fn outside(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))

@@ -76,7 +76,7 @@ impl Armed {
         let record =
             Record::new(root, image, Path::new("/vmlinuz"), Some(Path::new("/boot/initrd")), false)
                 .unwrap();
-        let origin = Origin::of(&self.options(), Path::new(PROGRAM));
+        let origin = Origin::of(root, &self.options(), Path::new(PROGRAM));
         let mut record = record.made(origin, Some(Listing::of(&machine)), Vec::new());
         change(&mut record);
         record.write(root).unwrap();

@@ -49,6 +49,9 @@ pub const NOT_FOR_FILE: [&str; 11] = [
     "purgatory",
 ];
 
+/// Keys that only apply with `capture`.
+const WITH_CAPTURE: [&str; 4] = ["dump_level", "capture_timeout", "keep_dumps", "keep_bytes"];
+
 /// Which system call arms the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FilePolicy {
@@ -139,6 +142,23 @@ pub enum Defect {
         "the required key `kernel` is missing; for example kernel = \"/boot/vmlinuz-{RELEASE}\""
     )]
     NoKernel,
+    /// Both an initrd and a target for the one that the loader makes.
+    #[error(
+        "line {line}: `capture` makes an initrd of its own, so `initrd` does not apply; remove one \
+         of them"
+    )]
+    TwoInitrds {
+        /// The line of the second.
+        line: usize,
+    },
+    /// The key only applies to the initrd that the loader makes.
+    #[error("line {line}: `{key}` only applies with `capture`; add that, or remove this")]
+    OnlyCapture {
+        /// The line.
+        line: usize,
+        /// The key.
+        key: String,
+    },
     /// The key does not apply to an image that the kernel builds.
     #[error(
         "line {line}: `{key}` does not apply with file = \"always\", where the kernel builds the \
@@ -216,6 +236,7 @@ impl Config {
         if !entries.iter().any(|entry| entry.key == "kernel") {
             return Err(Defect::NoKernel);
         }
+        check_capture(&entries)?;
         if file == FilePolicy::Always
             && let Some(entry) =
                 entries.iter().find(|entry| NOT_FOR_FILE.contains(&entry.key.as_str()))
@@ -224,6 +245,20 @@ impl Config {
         }
         let options = typed(options.into()).expect("each key was accepted alone");
         Ok(Self { options, file })
+    }
+}
+
+/// Checks the keys of the initrd that the loader makes.
+fn check_capture(entries: &[Entry]) -> Result<(), Defect> {
+    let find = |keys: &[&str]| entries.iter().find(|entry| keys.contains(&entry.key.as_str()));
+    match (find(&["capture"]), find(&["initrd"]), find(&WITH_CAPTURE)) {
+        (Some(capture), Some(initrd), _) => {
+            Err(Defect::TwoInitrds { line: capture.line.max(initrd.line) })
+        }
+        (None, _, Some(entry)) => {
+            Err(Defect::OnlyCapture { line: entry.line, key: entry.key.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

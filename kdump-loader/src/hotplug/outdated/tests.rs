@@ -6,6 +6,8 @@ use super::*;
 use crate::options::Options;
 use crate::options::config::Config;
 
+/// Files in these options are the test machine's own.
+const ROOT: &str = "/";
 const FOLLOWS: CrashHotplug = CrashHotplug { cpu: Some(true), memory: Some(true) };
 const DOES_NOT: CrashHotplug = CrashHotplug { cpu: None, memory: None };
 
@@ -19,6 +21,7 @@ fn present() -> Present {
 
 fn origin() -> Origin {
     Origin::of(
+        ROOT.as_ref(),
         &options("kernel = '/dev/null'\ninitrd = '/dev/zero'\nappend = 'a'"),
         Path::new("/proc/self/exe"),
     )
@@ -155,11 +158,11 @@ fn replaced_file_is_named() {
     let path = directory.path().join("initrd");
     std::fs::write(&path, "one").unwrap();
     let options = Options { initrd: Some(path.clone()), ..Options::new("/dev/null".into()) };
-    let before = Origin::of(&options, Path::new("/dev/null"));
+    let before = Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null"));
     let mut armed = armed(FOLLOWS, None);
     armed.record.origin = Some(before.clone());
     assert_eq!(
-        armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto),
+        armed.wish_reasons(&Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")), FilePolicy::Auto),
         []
     );
     let changed = [Reason::FileChanged { what: "initrd".into(), path: path.display().to_string() }];
@@ -168,12 +171,12 @@ fn replaced_file_is_named() {
     std::fs::write(&new, "two").unwrap();
     std::fs::rename(new, &path).unwrap();
     assert_eq!(
-        armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto),
+        armed.wish_reasons(&Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")), FilePolicy::Auto),
         changed
     );
     std::fs::remove_file(&path).unwrap();
     assert_eq!(
-        armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto),
+        armed.wish_reasons(&Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")), FilePolicy::Auto),
         changed
     );
 }
@@ -181,6 +184,7 @@ fn replaced_file_is_named() {
 #[test]
 fn new_loader_is_a_reason() {
     let wished = Origin::of(
+        ROOT.as_ref(),
         &options("kernel = '/dev/null'\ninitrd = '/dev/zero'\nappend = 'a'"),
         Path::new("/dev/null"),
     );
