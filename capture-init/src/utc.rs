@@ -80,7 +80,8 @@ mod tests {
         for name in [&for_names(0), "2026-11-30T00-53-20Z", "2026-11-30T00-53-20Z-2"] {
             assert!(is_name(name), "{name}");
         }
-        for name in ["", "2026-11-30", "2026-11-30T00-53-20Z-", "2026-11-30T00-53-20Zä", "latest"] {
+        for name in ["", "2026-11-30", "2026-11-30T00-53-20Z-", "2026-11-30T00-53-20Zä", "latest"]
+        {
             assert!(!is_name(name), "{name}");
         }
     }

@@ -1,7 +1,7 @@
-//! `cargo xtask build`: the purgatory, and the loader with the purgatory inside.
+//! `cargo xtask build`: the purgatory, the capture kernel's /init, and the loader.
 //!
-//! * On exit: `target/dist/` has `purgatory.elf`; the drop-ins `purgatory-linux.ro` and
-//!   `purgatory-kexec-tools.ro`; `kdump-loader`, one static executable; each with its symbols in a
+//! * On exit: `target/dist/` has `purgatory.elf` and `capture-init`; the drop-ins
+//!   `purgatory-linux.ro` and `purgatory-kexec-tools.ro`; `kdump-loader`, one static executable; each with its symbols in a
 //!   `.debug` file; man pages, completions for shells, and a MANIFEST of all.
 
 pub mod bare; // programs of the fault matrix
@@ -70,6 +70,7 @@ pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
 fn build_with(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> Result<()> {
     setup::linker(sh)?;
     purgatories(sh, repo, drop_ins)?;
+    hosted::capture_init(sh, repo)?;
     hosted::loader(sh, repo)?;
     manual::write(sh, &repo.man())?;
     completions::write(sh, &repo.completions())?;

@@ -33,7 +33,8 @@ struct Job {
 pub fn run(step: &Step, place: &Place) -> Result<Done, Trouble> {
     let job = Job { step: step.clone(), place: place.clone() };
     let json = serde_json::to_string(&job).map_err(Trouble::of_step)?;
-    let output = Command::new(SELF).arg(json).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output =
+        Command::new(SELF).arg(json).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| {
         Trouble::of_step(format_args!("no process can be started for {step}: {error}"))
     })?;

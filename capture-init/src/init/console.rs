@@ -100,7 +100,8 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
             if rest.is_empty() {
                 return None;
             }
-            let end = (0..=LONGEST_LINE.min(rest.len())).rev().find(|&at| rest.is_char_boundary(at));
+            let end =
+                (0..=LONGEST_LINE.min(rest.len())).rev().find(|&at| rest.is_char_boundary(at));
             let (piece, later) = rest.split_at(end.unwrap_or(rest.len()));
             rest = later;
             Some(piece)

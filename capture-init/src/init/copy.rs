@@ -18,6 +18,8 @@ use crate::step::{Done, Place, Trouble};
 
 /// Bytes read and written at once.
 const CHUNK: usize = 256 << 10;
+/// How a kdump-compressed dump begins (`KDUMP_SIGNATURE`, diskdump_mod.h of makedumpfile).
+const DUMP_SIGNATURE: [u8; 8] = *b"KDUMP   ";
 /// After an error, bytes read at once.
 const PAGE: usize = 4096;
 
@@ -32,6 +34,13 @@ pub fn save(vmcore: &Path, place: &Place, console: &Console) -> Result<Done, Tro
         Trouble::of_step(format_args!("cannot open {}: {error}", vmcore.display()))
     })?;
     let mut target = Target::open(place).map_err(Trouble::target("cannot open the target"))?;
+    if len > place.room && has_dump(&mut target) {
+        return Err(Trouble::of_target(format_args!(
+            "the copy needs {} MiB and the target has {} MiB, where a part of a dump already is",
+            len >> 20,
+            place.room >> 20
+        )));
+    }
     let mut progress = Progress::new(console);
     let (mut at, mut written, mut unreadable) = (0, 0, 0);
     let mut buffer = vec![0; CHUNK];
@@ -52,6 +61,12 @@ pub fn save(vmcore: &Path, place: &Place, console: &Console) -> Result<Done, Tro
         pages => vec![format!("{pages} pages could not be read and are zeroes in the copy")],
     };
     Ok(Done::Dump { dump: Dump { format: Format::Elf, bytes: len, pages: None }, troubles })
+}
+
+/// Whether a filter that failed left a part of its dump.
+fn has_dump(target: &mut Target) -> bool {
+    let mut start = [0; DUMP_SIGNATURE.len()];
+    target.read_at(0, &mut start).is_ok() && start == DUMP_SIGNATURE
 }
 
 /// Fills `bytes`. Returns how many pages are zeroes because they cannot be read.
@@ -131,6 +146,18 @@ mod tests {
         let trouble = save(&from, &place, &heard.console()).unwrap_err();
         assert!(trouble.is_target);
         assert_eq!(trouble.words, "the target is full after 2 of 3 MiB: it had 2 MiB");
+    }
+
+    #[test]
+    fn copy_that_does_not_fit_leaves_a_part_of_a_dump_alone() {
+        let heard = Heard::new();
+        let (from, path) = (heard.root().join("vmcore"), heard.root().join("vdb"));
+        fs::write(&from, vec![1; 3 << 20]).unwrap();
+        fs::write(&path, b"KDUMP   and more").unwrap();
+        let place = Place { path, offset: 0, room: 2 << 20, is_partition: true };
+        let trouble = save(&from, &place, &heard.console()).unwrap_err();
+        assert!(trouble.is_target && trouble.words.contains("part of a dump"), "{trouble:?}");
+        assert_eq!(fs::read(&place.path).unwrap(), b"KDUMP   and more");
     }
 
     #[test]

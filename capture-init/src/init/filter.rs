@@ -87,6 +87,48 @@ fn full(last: Option<Filtered>, place: &Place) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::heard::Heard;
+    use crate::made_up::{KERNELS_OWN, KINDS, Kernel, PAGES};
+    use std::fs::{self, File};
+    use vmcore_filter::DumpFile;
+
+    /// Saves a vmcore, and reads the dump back.
+    fn saved(core: &[u8]) -> (Dump, Vec<String>, vmcore_filter::Checked) {
+        let heard = Heard::new();
+        let (vmcore, path) = (heard.root().join("vmcore"), heard.root().join("dump"));
+        fs::write(&vmcore, core).unwrap();
+        let place = Place { path: path.clone(), offset: 0, room: 1 << 30, is_partition: false };
+        let done = save(&vmcore, DumpLevel::NoFreeOrZeroes, &place, &heard.console()).unwrap();
+        let Done::Dump { dump, troubles } = done else { panic!("{done:?}") };
+        assert_eq!(fs::metadata(&path).unwrap().len(), dump.bytes);
+        let checked = DumpFile::open(File::open(path).unwrap(), 0).unwrap().check().unwrap();
+        (dump, troubles, checked)
+    }
+
+    #[test]
+    fn dump_lacks_the_free_pages_and_nothing_else() {
+        let mut kernel = Kernel::new(KINDS[2]);
+        kernel.free(512, 8);
+        let (dump, troubles, checked) = saved(&kernel.core());
+        let pages = dump.pages.unwrap();
+        assert_eq!((pages.all, pages.free, pages.unreadable), (PAGES as u64, 256, 0));
+        assert_eq!(checked.saved, PAGES as u64 - 256);
+        assert_eq!((checked.missing, checked.damaged), (0, 0));
+        assert_eq!(troubles, [""; 0]);
+        assert!(pages.zeroes < KERNELS_OWN.end as u64, "{pages:?}");
+    }
+
+    #[test]
+    fn damaged_vmcoreinfo_makes_an_unfiltered_dump_and_is_said() {
+        let mut kernel = Kernel::new(KINDS[2]);
+        kernel.free(512, 8);
+        kernel.vmcoreinfo =
+            kernel.vmcoreinfo.replace("OFFSET(page.private)", "OFFSET(page.xrivate)");
+        let (dump, troubles, checked) = saved(&kernel.core());
+        assert_eq!(dump.pages.unwrap().free, 0);
+        assert_eq!(checked.saved, PAGES as u64);
+        assert!(troubles[0].contains("OFFSET(page.private)"), "{troubles:?}");
+    }
 
     #[test]
     fn full_target_is_reported_with_the_numbers() {

@@ -175,9 +175,8 @@ mod tests {
     #[test]
     fn second_capture_in_one_second_has_a_folder_of_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let names: Vec<_> = (0..2)
-            .map(|_| Folder::create(dir.path(), "crash/", BEGAN).unwrap().name)
-            .collect();
+        let names: Vec<_> =
+            (0..2).map(|_| Folder::create(dir.path(), "crash/", BEGAN).unwrap().name).collect();
         assert_eq!(names, [NAME, &format!("{NAME}-2")].map(OsString::from));
     }
 

@@ -32,10 +32,8 @@ pub struct Guard {
 impl Guard {
     /// Starts the thread. If there is none, the capture goes on without.
     pub fn start(root: &Path, console: &Console) -> Self {
-        let guard = Self {
-            memory: Arc::new(Lowest::new(root)),
-            deadline: Arc::new(AtomicU64::new(NEVER)),
-        };
+        let guard =
+            Self { memory: Arc::new(Lowest::new(root)), deadline: Arc::new(AtomicU64::new(NEVER)) };
         let (memory, deadline) = (guard.memory.clone(), guard.deadline.clone());
         let (mut watchdogs, of_thread) = (Watchdogs::new(root, console), console.clone());
         let started = thread::Builder::new().spawn(move || {

@@ -11,14 +11,12 @@ use crate::step::{Place, Step};
 
 /// In the initrd's root, which is memory.
 const FILE: &str = "/last-words.txt";
-/// Room for it. More would be taken from the processes.
-const ROOM: u64 = 4 << 20;
 /// A panic with its registers and its stack has some 60 lines.
 const LINES: usize = 100;
 
 /// Prints it.
 pub fn print(console: &Console) {
-    let place = Place { path: FILE.into(), offset: 0, room: ROOM, is_partition: false };
+    let place = Place { path: FILE.into(), offset: 0, room: u64::MAX, is_partition: false };
     let text = match child::run(&Step::Log, &place) {
         Ok(_) => fs::read_to_string(FILE).map_err(|error| error.to_string()),
         Err(trouble) => Err(trouble.words),

@@ -38,6 +38,11 @@ mod keep; // [8] earlier dumps
 mod last_words; // if nothing else can be saved
 mod end; // [9] the reset
 
+#[cfg(test)]
+#[allow(dead_code, reason = "the filter's tests use more of it")]
+#[path = "../../../vmcore-filter/tests/dump/kernel.rs"]
+mod made_up; // a vmcore
+
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;

@@ -27,7 +27,8 @@ impl Lowest {
     /// Looks again.
     pub fn look(&self) {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
-        let (Some(total), Some(available)) = (field(&text, "MemTotal"), field(&text, "MemAvailable"))
+        let (Some(total), Some(available)) =
+            (field(&text, "MemTotal"), field(&text, "MemAvailable"))
         else {
             return;
         };

@@ -1,7 +1,7 @@
 //! Where a step writes: a new file, or a partition from some offset on.
 //!
 //! *On entry* a [`Place`]. *On exit* an output that counts offsets from the place's first byte, and
-//! never writes past its room.
+//! never writes past a partition's room.
 
 use std::fs::File;
 use std::io;
@@ -45,10 +45,14 @@ impl Target {
         !self.place.is_partition
     }
 
-    /// The offset in the file or partition, if the range fits.
+    /// The offset in the file or partition. A file can be longer than its room, because it has
+    /// holes.
     fn at(&self, offset: u64, len: u64) -> io::Result<u64> {
-        let end = offset.checked_add(len).filter(|end| *end <= self.place.room);
-        end.map(|_| self.place.offset + offset).ok_or_else(|| io::ErrorKind::StorageFull.into())
+        let end = offset.saturating_add(len);
+        match self.place.is_partition && end > self.place.room {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(self.place.offset + offset),
+        }
     }
 }
 
@@ -73,7 +77,8 @@ impl Output for Target {
         }
         let at = self.at(offset, len)?;
         // Disks do it without moving data. If this one cannot, zeroes are written.
-        match fallocate(&self.file, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE, at, len) {
+        match fallocate(&self.file, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE, at, len)
+        {
             Ok(()) => Ok(()),
             Err(_) => self.file.zero(at, len),
         }
@@ -121,7 +126,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vmcore.incomplete");
         fs::write(&path, [0xee; 100]).unwrap();
-        let place = Place { path, offset: 0, room: u64::MAX, is_partition: false };
+        let place = Place { path, offset: 0, room: 20, is_partition: false };
         let mut target = Target::open(&place).unwrap();
         target.zero(0, 64).unwrap();
         target.write_at(4, b"dump").unwrap();

@@ -5,12 +5,7 @@ use std::fs;
 use printk_ring::writer::{VMCOREINFO, Writer};
 
 use super::*;
-
-#[allow(dead_code, reason = "the filter's tests use more of it")]
-#[path = "../../../../vmcore-filter/tests/dump/kernel.rs"]
-mod kernel;
-
-use kernel::{KINDS, Kernel};
+use crate::made_up::{KINDS, Kernel};
 
 /// Physical addresses in memory that the made-up kernel does not use, and where it maps them.
 const PRB: usize = 0x20_0000;
@@ -42,9 +37,9 @@ fn vmcore(texts: &[&str]) -> Vec<u8> {
         kernel.memory[at..at + bytes.len()].copy_from_slice(bytes);
     }
     kernel.vmcoreinfo += &format!("SYMBOL(prb)={:x}\n", address(PRB));
-    let lines = VMCOREINFO.lines().filter(|line| {
-        ["SIZE(p", "SIZE(a", "OFFSET("].iter().any(|start| line.starts_with(start))
-    });
+    let lines = VMCOREINFO
+        .lines()
+        .filter(|line| ["SIZE(p", "SIZE(a", "OFFSET("].iter().any(|start| line.starts_with(start)));
     kernel.vmcoreinfo.extend(lines.flat_map(|line| [line, "\n"]));
     kernel.core()
 }
