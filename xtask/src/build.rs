@@ -1,8 +1,9 @@
 //! `cargo xtask build`: the purgatory, the capture kernel's /init, and the loader.
 //!
-//! * On exit: `target/dist/` has `purgatory.elf` and `capture-init`; the drop-ins
-//!   `purgatory-linux.ro` and `purgatory-kexec-tools.ro`; `kdump-loader`, one static executable; each with its symbols in a
-//!   `.debug` file; man pages, completions for shells, and a MANIFEST of all.
+//! * On exit: `target/dist/` has `purgatory.elf`; the drop-ins `purgatory-linux.ro` and
+//!   `purgatory-kexec-tools.ro`; `kdump-loader`, one static executable; each with its symbols in a
+//!   `.debug` file; `capture-init`, which is inside the loader; man pages, completions for shells,
+//!   and a MANIFEST of what ships.
 
 pub mod bare; // programs of the fault matrix
 mod manual; // man pages

@@ -1,7 +1,7 @@
 //! `[9]` The end: the machine is reset, whatever happened.
 //!
-//! *On entry* anything. There is no exit. A disk that hangs delays the reset by [`MOST_SYNC`], and a
-//! driver that hangs in it by [`MOST_RESET`].
+//! *On entry* anything. There is no exit. A disk that hangs delays the reset by [`MOST_SYNC`], and
+//! a driver that does not stop its device by [`MOST_RESET`].
 
 use std::fs;
 use std::panic;

@@ -1,8 +1,8 @@
 //! `[8]` Which earlier dumps stay.
 //!
-//! *On entry* the new dump is complete. *On exit* the folder has at most as many dumps, and bytes of
-//! dumps, as the task allows. Only folders with a time as their name, and with no file but ours, are
-//! removed or counted.
+//! *On entry* the new dump is complete. *On exit* there are at most as many dumps, and bytes of
+//! dumps, as the task allows. Only folders with a time as their name, and with no file but ours,
+//! are removed or counted.
 
 use std::ffi::OsStr;
 use std::fs;

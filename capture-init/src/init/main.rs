@@ -1,8 +1,8 @@
 //! /init of the capture kernel: the only process that runs after a panic.
 //!
 //! ```text
-//! [1] mounts ─→ task ─→ [2] modules ─→ [3] disk ─→ [4] target, log ─→ [5] dump ─→ [8] keep ─→ [9] reset
-//!      beside all of them, in a thread: memory, watchdogs, deadline
+//! [1] mounts → task → [2] modules → [3] disk → [4] target, log → [5] dump → [8] keep → [9] reset
+//! beside all of them, in a thread: [0] memory, watchdogs, deadline
 //! ```
 //!
 //! *On entry* a kernel that found `/proc/vmcore`, and an initrd with this program, a task, modules.
@@ -87,7 +87,7 @@ fn capture(console: &Console) {
     if !Path::new(child::VMCORE).exists() {
         let vmcore = child::VMCORE;
         console.warn(&format!(
-            "{vmcore} is missing, so there is nothing to save: this kernel was not started by a panic"
+            "{vmcore} is missing, so there is nothing to save: no panic started this kernel"
         ));
         return;
     }

@@ -59,9 +59,8 @@ mod tests {
         let tree = tempfile::tempdir().unwrap();
         fs::create_dir(tree.path().join("proc")).unwrap();
         let write = |available: u64| {
-            let text = format!(
-                "MemTotal:          60000 kB\nMemFree:            9 kB\nMemAvailable:   {available} kB\n"
-            );
+            let text =
+                format!("MemTotal:  60000 kB\nMemFree:       9 kB\nMemAvailable: {available} kB\n");
             fs::write(tree.path().join("proc/meminfo"), text).unwrap();
         };
         write(33_000);

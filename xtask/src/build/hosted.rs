@@ -1,6 +1,7 @@
 //! What runs on Linux: the loader, and programs of the guests.
 //!
-//! * On entry: the purgatory, which becomes a part of the loader, as the capture kernel's /init does.
+//! * On entry: the purgatory, which becomes a part of the loader. So does the capture kernel's
+//!   /init, which is built first.
 //! * On exit: static executables.
 
 use std::path::PathBuf;
