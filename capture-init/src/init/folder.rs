@@ -30,12 +30,14 @@ pub struct Folder {
     parent: PathBuf,
     path: PathBuf,
     name: OsString,
+    /// For people.
+    title: String,
 }
 
 impl Folder {
-    /// Makes it: `path` below the filesystem's root `mounted`, and a folder in it that is named
-    /// after the time.
-    pub fn create(mounted: &Path, path: &str, began: u64) -> io::Result<Self> {
+    /// Makes it: `path` below the root `mounted` of the filesystem on `device`, and a folder in it
+    /// that is named after the time.
+    pub fn create(mounted: &Path, path: &str, device: &str, began: u64) -> io::Result<Self> {
         let parent = mounted.join(path.trim_matches('/'));
         fs::create_dir_all(&parent)?;
         if fs::metadata(&parent)?.dev() != fs::metadata(mounted)?.dev() {
@@ -51,7 +53,9 @@ impl Folder {
             match fs::create_dir(&path) {
                 Ok(()) => {
                     File::open(&parent)?.sync_all()?;
-                    return Ok(Self { parent, path, name: name.into() });
+                    let on_device = path.strip_prefix(mounted).unwrap_or(&path).display();
+                    let title = format!("/{on_device} on {device}");
+                    return Ok(Self { parent, path, name: name.into(), title });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -79,7 +83,7 @@ impl Folder {
 
 impl Target for Folder {
     fn name(&self) -> String {
-        self.path.display().to_string()
+        self.title.clone()
     }
 
     fn log_place(&self) -> Place {
@@ -149,8 +153,9 @@ mod tests {
     #[test]
     fn dump_gets_its_name_when_it_is_complete() {
         let dir = tempfile::tempdir().unwrap();
-        let mut folder = Folder::create(dir.path(), "var/crash", BEGAN).unwrap();
+        let mut folder = Folder::create(dir.path(), "var/crash", "vdb1", BEGAN).unwrap();
         let path = dir.path().join("var/crash").join(NAME);
+        assert_eq!(folder.name(), format!("/var/crash/{NAME} on vdb1"));
         let place = folder.dump_place(&FILTER);
         assert_eq!(place.path, path.join("vmcore.incomplete"));
         assert!(place.room > 0);
@@ -163,7 +168,7 @@ mod tests {
     #[test]
     fn complete_copy_replaces_the_unfinished_dump() {
         let dir = tempfile::tempdir().unwrap();
-        let mut folder = Folder::create(dir.path(), "", BEGAN).unwrap();
+        let mut folder = Folder::create(dir.path(), "", "vdb1", BEGAN).unwrap();
         fs::write(folder.dump_place(&FILTER).path, "du").unwrap();
         fs::write(folder.dump_place(&Step::Copy).path, "copy").unwrap();
         assert_eq!(files(&folder.path).len(), 2, "an unfinished copy leaves the dump alone");
@@ -175,8 +180,9 @@ mod tests {
     #[test]
     fn second_capture_in_one_second_has_a_folder_of_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let names: Vec<_> =
-            (0..2).map(|_| Folder::create(dir.path(), "crash/", BEGAN).unwrap().name).collect();
+        let names: Vec<_> = (0..2)
+            .map(|_| Folder::create(dir.path(), "crash/", "vdb1", BEGAN).unwrap().name)
+            .collect();
         assert_eq!(names, [NAME, &format!("{NAME}-2")].map(OsString::from));
     }
 
@@ -184,7 +190,7 @@ mod tests {
     fn path_that_leads_out_of_the_filesystem_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/proc", dir.path().join("crash")).unwrap();
-        let error = Folder::create(dir.path(), "crash", BEGAN).unwrap_err();
+        let error = Folder::create(dir.path(), "crash", "vdb1", BEGAN).unwrap_err();
         assert!(error.to_string().contains("symbolic link"), "{error}");
     }
 }

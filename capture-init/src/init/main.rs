@@ -143,8 +143,13 @@ fn find(
         TaskTarget::Raw { .. } => Box::new(Partition::open(&device, record)?),
         TaskTarget::Directory { filesystem, path, .. } => {
             filesystem::mount_for_writing(&device, *filesystem)?;
-            let folder = Folder::create(Path::new(filesystem::MOUNTED), path, record.began);
-            Box::new(folder.map_err(|error| format!("cannot make a folder in {path}: {error}"))?)
+            let (root, name) = (Path::new(filesystem::MOUNTED), device.path.to_string_lossy());
+            let folder = Folder::create(root, path, &name, record.began);
+            Box::new(
+                folder.map_err(|error| {
+                    format!("cannot make a folder in {path} of {name}: {error}")
+                })?,
+            )
         }
     })
 }

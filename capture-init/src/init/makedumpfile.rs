@@ -118,7 +118,7 @@ mod tests {
         // The header; 4 bytes at offset 2; the end.
         let script = "printf makedumpfile; head -c 4084 /dev/zero
             printf '\\0\\0\\0\\0\\0\\0\\0\\002\\0\\0\\0\\0\\0\\0\\0\\004dump'
-            printf '\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377'";
+            for i in 1 2 3 4; do printf '\\377\\377\\377\\377'; done";
         assert_eq!(into_partition(shell(script), &place), Ok(6));
         let bytes = fs::read(&place.path).unwrap();
         assert_eq!(&bytes[4094..4104], b"\xee\xee\xee\xeedump\xee\xee");

@@ -97,8 +97,8 @@ fn dump(
     let place = target.dump_place(step);
     record.times.dump_ms = Some(clock::since_boot_ms());
     note(target, record, console);
-    let (room, path) = (place.room >> 20, place.path.display());
-    console.say(&format!("writing {step} to {path}, which has room for {room} MiB"));
+    let (room, name) = (place.room >> 20, target.name());
+    console.say(&format!("writing {step} to {name}, which has room for {room} MiB"));
     match run(step, &place)? {
         Done::Dump { dump, troubles } => {
             target

@@ -4,8 +4,8 @@
 //! | bytes | what |
 //! | --- | --- |
 //! | 4096 | `makedumpfile`, then padding (`struct makedumpfile_header`, makedumpfile.h) |
-//! | 16, and `buf_size` | `offset` and `buf_size`, big-endian; data (`struct makedumpfile_data_header`) |
-//! | 16 | both are -1: the end |
+//! | 16 | `offset` and `buf_size`, big-endian (`struct makedumpfile_data_header`); -1: the end |
+//! | `buf_size` | data; then the next two numbers |
 //!
 //! *On entry* the stream. *On exit* the dump that makedumpfile would have written into a file.
 
