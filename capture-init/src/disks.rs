@@ -73,7 +73,9 @@ pub enum NotFound {
         seen: String,
     },
     /// Several have it, such as a disk and its copy. Writing to one of them is a gamble.
-    #[error("{id} is not unique: {first} and {second} have it; detach one of them, or change its id")]
+    #[error(
+        "{id} is not unique: {first} and {second} have it; detach one of them, or change its id"
+    )]
     Ambiguous {
         /// The id, in words.
         id: String,
@@ -150,9 +152,9 @@ fn disk(root: &Path, name: &str, names: &[String]) -> Disk {
         Err(error) => (Table::None, Some(error)),
     };
     // A disk's directory has one for each of its partitions.
-    let of_this = names.iter().filter_map(|partition| {
-        Some((number(&sys.join(partition).join("partition"))?, partition))
-    });
+    let of_this = names
+        .iter()
+        .filter_map(|partition| Some((number(&sys.join(partition).join("partition"))?, partition)));
     let mut partitions: Vec<_> = of_this
         .map(|(number, name)| {
             let number = number as u32;
@@ -198,7 +200,8 @@ fn seen(disks: &[Disk]) -> String {
             Some(id) => format!("{name} {id}"),
             None => format!("no {name}"),
         };
-        let mut line = format!("{} ({})", described(&disk.device), id("serial number", &disk.serial));
+        let mut line =
+            format!("{} ({})", described(&disk.device), id("serial number", &disk.serial));
         if let Some(error) = &disk.table_error {
             line += &format!(", which {error}");
         }

@@ -1,7 +1,7 @@
 //! What the loader and the capture kernel's /init agree on.
 //!
 //! ```text
-//! loader ── Task, modules ──→ initrd ──→ /init ── dump, Record ──→ disk ──→ loader, after the reset
+//! loader ─ Task, modules → initrd → /init ─ dump, Record → disk → loader, after the reset
 //! ```
 //!
 //! `kdump-loader load --capture` writes a [`Task`] into the initrd that it makes; /init reads it

@@ -101,7 +101,10 @@ fn missing_target_is_reported_with_everything_that_is_there() {
     let error = tree.find(part(example::GUID)).unwrap_err().to_string();
     assert!(error.contains("vda of 1024 MiB (serial number root)"), "{error}");
     assert!(error.contains("vda1 of 64 MiB (partition UUID 00000007-01)"), "{error}");
-    assert!(error.contains("vdb of 1024 MiB (no serial number), which has a damaged GPT"), "{error}");
+    assert!(
+        error.contains("vdb of 1024 MiB (no serial number), which has a damaged GPT"),
+        "{error}"
+    );
 }
 
 #[test]

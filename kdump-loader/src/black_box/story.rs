@@ -11,8 +11,8 @@ use loader::image::mib;
 use super::armed::STATE;
 use super::panic::{Copies, Nothing, Outcome, Panic, Run};
 use super::saved::{CAPTURE_DMESG, DMESG, Saved};
-use capture_init::utc;
 use crate::health::last_dump::LastDump;
+use capture_init::utc;
 
 /// Columns of the first word.
 const WIDTH: usize = 12;
