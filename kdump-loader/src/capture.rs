@@ -21,6 +21,10 @@ mod modules; // [4] what the capture kernel needs for it
 mod packed; // [5] its modules' files
 mod archive; // [6] the initrd
 pub mod parameters; // [7] the command line
+#[cfg(test)]
+mod example; // a machine with disks
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,6 +38,7 @@ use crate::health::files::Files;
 use crate::options::{Options, embedded};
 pub use error::Error;
 use modules::Index;
+pub use disk::words as id_words;
 pub use place::Place;
 
 /// Shown in place of a path.
@@ -59,8 +64,17 @@ pub struct Made {
 /// Makes the initrd for the capture kernel in `kernel`. None if the options do not ask for it.
 pub fn make(root: &Path, options: &Options, kernel: &InputFile) -> Result<Option<Made>, Error> {
     let Some(place) = &options.capture else { return Ok(None) };
-    let files = Files::new(root);
     let init = embedded::capture_init().ok_or(Error::NoInit)?;
+    around(init, Files::new(root), place, options, kernel).map(Some)
+}
+
+fn around(
+    init: &[u8],
+    files: Files<'_>,
+    place: &Place,
+    options: &Options,
+    kernel: &InputFile,
+) -> Result<Made, Error> {
     let found = target::find(files, place)?;
     let release = kernel::release(kernel)
         .ok_or_else(|| error::Modules::NoRelease { kernel: kernel.path.clone() })?;
@@ -85,12 +99,12 @@ pub fn make(root: &Path, options: &Options, kernel: &InputFile) -> Result<Option
     let named = needed.iter().zip(&packed);
     let sources =
         named.map(|(module, packed)| (format!("{MODULE}{}", module.name), packed.source.clone()));
-    Ok(Some(Made {
+    Ok(Made {
         files: sources.collect(),
         initrd: InputFile { path: PathBuf::from(NAME), bytes },
         target: found.target,
         notes,
-    }))
+    })
 }
 
 /// The target that an initrd would have that is made now. None if the place cannot be one; [`make`]

@@ -5,12 +5,14 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use capture_init::DiskId;
+
 /// Prefix of a partition's unique identifier, as in fstab(5).
 const PART_UUID: &str = "PARTUUID=";
 /// Prefix of a disk's serial number.
 const SERIAL: &str = "serial:";
 /// Links that udev makes to partitions by their unique identifiers.
-pub(super) const BY_PART_UUID: &str = "/dev/disk/by-partuuid/";
+const BY_PART_UUID: &str = "/dev/disk/by-partuuid/";
 const DEVICES: &str = "/dev/";
 
 /// Where the dump must go, as the user named it.
@@ -56,6 +58,15 @@ impl Place {
                 "not a directory such as /var/crash, a device below /dev, {PART_UUID}… or \
                  {SERIAL}…; for a dump over the network, use the distribution's initrd (--initrd)"
             )),
+        }
+    }
+
+    /// The identifier of a device, if it is one.
+    pub fn id(&self) -> Option<DiskId> {
+        match self {
+            Self::PartUuid(uuid) => Some(DiskId::PartUuid(uuid.clone())),
+            Self::Serial(serial) => Some(DiskId::Serial(serial.clone())),
+            Self::Device(_) | Self::Directory(_) => None,
         }
     }
 }

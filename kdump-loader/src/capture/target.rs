@@ -28,9 +28,10 @@ pub struct Found {
 
 /// Finds the target. `Ok` means that /init can reach it with drivers alone.
 pub fn find(files: Files<'_>, place: &Place) -> Result<Found, Error> {
+    let by_id = |id: DiskId| Ok::<_, Error>((Disk::with_id(files, &id)?, None));
     let (disk, directory) = match place {
-        Place::PartUuid(uuid) => (Disk::with_id(files, &DiskId::PartUuid(uuid.clone()))?, None),
-        Place::Serial(serial) => (Disk::with_id(files, &DiskId::Serial(serial.clone()))?, None),
+        Place::PartUuid(uuid) => by_id(DiskId::PartUuid(uuid.clone()))?,
+        Place::Serial(serial) => by_id(DiskId::Serial(serial.clone()))?,
         Place::Device(path) => (Disk::at(files, path)?, None),
         Place::Directory(path) => {
             let (disk, filesystem, path) = directory(files, path)?;
@@ -166,5 +167,4 @@ impl fmt::Display for Found {
 }
 
 #[cfg(test)]
-#[path = "target/tests.rs"]
 mod tests;

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use capture_init::disks;
+
 use super::super::files::Files;
+use crate::capture::Place;
 
 /// Limit of stacked block devices. LUKS on LVM on RAID on a partition is five.
 const DEEPEST: usize = 16;
@@ -170,8 +173,15 @@ pub fn block_device(files: Files<'_>, name: &str) -> Option<String> {
         ))
     });
     let path = by.unwrap_or_else(|| name.to_owned());
-    let block = format!("sys/class/block/{}", files.real_name(path).ok()?);
+    let found = files.real_name(path).ok().or_else(|| by_id(files, name))?;
+    let block = format!("sys/class/block/{found}");
     files.exists(&block).then_some(block)
+}
+
+/// The device with an identifier that `--capture` takes, without udev's links.
+fn by_id(files: Files<'_>, name: &str) -> Option<String> {
+    let id = Place::parse(name).ok()?.id()?;
+    Some(disks::find(&disks::list(files.root()), &id).ok()?.name)
 }
 
 /// A label in the encoding of udev's links (`encode_devnode_name` of systemd).
