@@ -36,9 +36,9 @@ use loader::request::InputFile;
 
 use crate::health::files::Files;
 use crate::options::{Options, embedded};
+pub use disk::words as id_words;
 pub use error::Error;
 use modules::Index;
-pub use disk::words as id_words;
 pub use place::Place;
 
 /// Shown in place of a path.
@@ -88,10 +88,7 @@ fn around(
         target: found.target.clone(),
         level: options.dump_level.unwrap_or(DumpLevel::NoFreeOrZeroes),
         timeout_seconds: options.capture_timeout,
-        keep: Keep {
-            count: options.keep_dumps.unwrap_or(DEFAULT_KEEP),
-            bytes: options.keep_bytes,
-        },
+        keep: Keep { count: options.keep_dumps.unwrap_or(DEFAULT_KEEP), bytes: options.keep_bytes },
         makedumpfile: None,
     };
     let bytes = archive::archive(init, &task, &packed);

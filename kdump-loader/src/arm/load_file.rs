@@ -19,9 +19,7 @@ use serde::Serialize;
 
 use super::load::kernel_updates_image;
 use super::record::Record;
-use super::request_for::{
-    base_command_line, capture_initrd, expect_format, origin, print_advice,
-};
+use super::request_for::{base_command_line, capture_initrd, expect_format, origin, print_advice};
 use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
 use crate::black_box;
 use crate::black_box::armed::ArmedBox;

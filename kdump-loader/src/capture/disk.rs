@@ -166,9 +166,8 @@ fn kind_of_virtual(files: Files<'_>, disk: &Path) -> &'static str {
 /// Whether a disk is reached over a network: iSCSI has a session on the way, and a controller of
 /// NVMe names its transport.
 fn is_fabric(files: Files<'_>, path: &Path) -> bool {
-    let is_session = |name: &str| {
-        name.strip_prefix("session").is_some_and(|rest| rest.parse::<u32>().is_ok())
-    };
+    let is_session =
+        |name: &str| name.strip_prefix("session").is_some_and(|rest| rest.parse::<u32>().is_ok());
     let has_session = path.iter().filter_map(|part| part.to_str()).any(is_session);
     let below = path.ancestors().take_while(|path| path.starts_with(DEVICES));
     let transports = below.filter_map(|directory| files.line(directory.join("transport")));

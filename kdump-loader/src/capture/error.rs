@@ -158,7 +158,7 @@ pub enum Error {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// No device has this identifier, or several have it.
-    #[error("{0}; blkid and lsblk -o NAME,SERIAL print what there is")]
+    #[error(transparent)]
     Device(#[from] NotFound),
     /// The target's first bytes cannot be read.
     #[error("cannot read {}", path.display())]

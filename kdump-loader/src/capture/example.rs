@@ -103,16 +103,18 @@ impl Tree {
         self.plant(&format!("dev/{name}"), &content);
         let disk = format!("{directory}/{name}");
         self.write(&format!("{disk}/size"), "2048\n");
-        self.write(&format!("{disk}/dev"), "254:16\n");
+        // No two devices have the same number.
+        let minor = 16 + self.files().names("sys/class/block").len();
+        self.write(&format!("{disk}/dev"), &format!("254:{minor}\n"));
         self.link(&format!("sys/class/block/{name}"), &disk);
         for (number, partition) in (1..).zip(partitions) {
             self.plant(&format!("dev/{partition}"), &[0; 4096]);
             let path = format!("{disk}/{partition}");
             self.write(&format!("{path}/partition"), &format!("{number}\n"));
             self.write(&format!("{path}/size"), "8\n");
-            self.write(&format!("{path}/dev"), &format!("254:{}\n", 16 + number));
+            self.write(&format!("{path}/dev"), &format!("254:{}\n", minor + number));
             self.link(&format!("sys/class/block/{partition}"), &path);
-            self.link(&format!("sys/dev/block/254:{}", 16 + number), &path);
+            self.link(&format!("sys/dev/block/254:{}", minor + number), &path);
         }
     }
 

@@ -60,8 +60,8 @@ fn packed(files: Files<'_>, config: &str, path: &Path) -> Result<Packed, Error> 
         Some((_, setting)) if decompresses(config, setting) => (name, input.bytes),
         // A kernel whose configuration is unknown may not decompress them.
         Some((suffix, _)) => {
-            let bytes = unpacked(&input.bytes)
-                .map_err(|source| Error::Unpack { path: outside, source })?;
+            let bytes =
+                unpacked(&input.bytes).map_err(|source| Error::Unpack { path: outside, source })?;
             (name.trim_end_matches(suffix).to_owned(), bytes)
         }
     };
@@ -115,10 +115,12 @@ mod tests {
 
     #[test]
     fn module_stays_compressed_only_if_the_kernel_decompresses_this_format() {
-        let config = |of: &str| format!("CONFIG_MODULE_DECOMPRESS=y\nCONFIG_MODULE_COMPRESS_{of}=y\n");
+        let config =
+            |of: &str| format!("CONFIG_MODULE_DECOMPRESS=y\nCONFIG_MODULE_COMPRESS_{of}=y\n");
         assert_eq!(file_and_content(Some(&config("GZIP"))), ("ext4.ko.gz".into(), false));
         assert_eq!(file_and_content(Some(&config("XZ"))), ("ext4.ko".into(), true));
-        let compressed_only = "# CONFIG_MODULE_DECOMPRESS is not set\nCONFIG_MODULE_COMPRESS_GZIP=y\n";
+        let compressed_only =
+            "# CONFIG_MODULE_DECOMPRESS is not set\nCONFIG_MODULE_COMPRESS_GZIP=y\n";
         assert_eq!(file_and_content(Some(compressed_only)), ("ext4.ko".into(), true));
         assert_eq!(file_and_content(None), ("ext4.ko".into(), true));
     }
@@ -132,6 +134,9 @@ mod tests {
         assert!(error.contains("ext4.ko.gz cannot be decompressed"), "{error}");
         fs::remove_file(files.outside(&module.path)).unwrap();
         let error = read(files, RELEASE, &[module]).unwrap_err().to_string();
-        assert!(error.contains("cannot read the module") && error.contains("ext4.ko.gz"), "{error}");
+        assert!(
+            error.contains("cannot read the module") && error.contains("ext4.ko.gz"),
+            "{error}"
+        );
     }
 }

@@ -86,9 +86,9 @@ impl fmt::Display for Place {
 fn is_part_uuid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    let is_hex = groups.iter().all(|group| {
-        !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
+    let is_hex = groups
+        .iter()
+        .all(|group| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_hexdigit()));
     is_hex && (lengths == [8, 4, 4, 4, 12] || matches!(lengths[..], [8, 2..=3]))
 }
 

@@ -68,10 +68,7 @@ fn expect_free(files: Files<'_>, disk: &Disk) -> Result<(), Error> {
 }
 
 /// The device, the filesystem, and the path below its root, of a directory.
-fn directory(
-    files: Files<'_>,
-    directory: &Path,
-) -> Result<(Disk, Filesystem, String), Refused> {
+fn directory(files: Files<'_>, directory: &Path) -> Result<(Disk, Filesystem, String), Refused> {
     let text = directory.to_str().ok_or_else(|| Refused::Missing { path: directory.into() })?;
     let refused = |mount: &Mount, reason| Refused::Filesystem {
         directory: directory.into(),

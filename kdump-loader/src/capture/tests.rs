@@ -12,10 +12,7 @@ fn made(tree: &Tree, options: &Options) -> Result<Made, Error> {
 }
 
 fn options(place: &str) -> Options {
-    Options {
-        capture: Some(Place::parse(place).unwrap()),
-        ..Options::new("/boot/vmlinuz".into())
-    }
+    Options { capture: Some(Place::parse(place).unwrap()), ..Options::new("/boot/vmlinuz".into()) }
 }
 
 fn task(made: &Made) -> Task {

@@ -8,8 +8,8 @@ use loader::cmdline::{self, Base};
 use loader::kernel::{self, uki};
 use loader::request::InputFile;
 
-use super::files::Files;
 use super::Target;
+use super::files::Files;
 use crate::arm::record::origin::Origin;
 use crate::arm::record::{Call, Record};
 use crate::capture::{Place, id_words};
@@ -111,11 +111,8 @@ impl Capture {
         match options.capture.clone() {
             Some(place) => {
                 let level = options.dump_level.unwrap_or(DumpLevel::NoFreeOrZeroes);
-                let made = Made {
-                    target: target(&place, None),
-                    level: dump_level_number(level),
-                    len: 0,
-                };
+                let made =
+                    Made { target: target(&place, None), level: dump_level_number(level), len: 0 };
                 Self { initrd: None, made: Some(made), ..capture }
             }
             None => capture,

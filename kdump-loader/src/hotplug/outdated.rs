@@ -136,7 +136,10 @@ impl fmt::Display for Reason {
                 write!(out, "the config's `file` changed: another system call must arm the image")
             }
             Self::TargetChanged { target } => {
-                write!(out, "the dump's target {target} is not where it was when the image was loaded")
+                write!(
+                    out,
+                    "the dump's target {target} is not where it was when the image was loaded"
+                )
             }
             Self::Forced => write!(out, "a reload was forced"),
         }

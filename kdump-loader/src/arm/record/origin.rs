@@ -51,8 +51,7 @@ impl Origin {
                 .extend(path.and_then(|path| Some((key.to_owned(), FileIdentity::of(path).ok()?))));
         }
         files.extend(FileIdentity::of(program).ok().map(|identity| (PROGRAM.to_owned(), identity)));
-        let target =
-            options.capture.as_ref().and_then(|place| capture::target_now(root, place));
+        let target = options.capture.as_ref().and_then(|place| capture::target_now(root, place));
         Self { options: options.words(), files, target, initrd_len: None }
     }
 

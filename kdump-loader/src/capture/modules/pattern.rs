@@ -81,8 +81,16 @@ mod tests {
         for (pattern, name, expected) in [
             ("virtio:d00000002v*", "virtio:d00000002v00001AF4", true),
             ("virtio:d00000002v*", "virtio:d00000008v00001AF4", false),
-            ("pci:v*d*sv*sd*bc01sc08i02*", "pci:v00001B36d00000010sv00001AF4sd00001100bc01sc08i02", true),
-            ("pci:v*d*sv*sd*bc01sc06i01*", "pci:v00001B36d00000010sv00001AF4sd00001100bc01sc08i02", false),
+            (
+                "pci:v*d*sv*sd*bc01sc08i02*",
+                "pci:v00001B36d00000010sv00001AF4sd00001100bc01sc08i02",
+                true,
+            ),
+            (
+                "pci:v*d*sv*sd*bc01sc06i01*",
+                "pci:v00001B36d00000010sv00001AF4sd00001100bc01sc08i02",
+                false,
+            ),
             ("usb:v0409p0058d01[0-2]*dc*", "usb:v0409p0058d0119dc00", true),
             ("usb:v0409p0058d01[0-2]*dc*", "usb:v0409p0058d0139dc00", false),
             ("scsi:t-0x00*", "scsi:t-0x00", true),

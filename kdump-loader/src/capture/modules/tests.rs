@@ -1,8 +1,8 @@
 //! Which modules a target needs, on a made-up machine.
 
 use super::*;
-use crate::capture::drivers;
 use crate::capture::disk::Disk;
+use crate::capture::drivers;
 use crate::capture::example::{RELEASE, Tree, VIRTIO, lib};
 
 fn names(tree: &Tree, disk: &str, filesystem: Option<&str>) -> Result<Vec<String>, Error> {

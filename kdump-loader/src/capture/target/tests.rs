@@ -134,7 +134,7 @@ fn place_that_is_not_there_is_refused() {
         ("/var/crash", "does not exist"),
         ("/var/file", "not a directory"),
         ("/dev/vdz1", "does not exist"),
-        ("PARTUUID=9e2a5c11-07", "PARTUUID"),
+        ("PARTUUID=9e2a5c11-07", "partition UUID 9e2a5c11-07"),
         ("serial:none", "serial number"),
     ] {
         assert!(refused(&tree, place).contains(word), "{place}: {}", refused(&tree, place));

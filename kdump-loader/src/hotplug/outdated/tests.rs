@@ -162,7 +162,10 @@ fn replaced_file_is_named() {
     let mut armed = armed(FOLLOWS, None);
     armed.record.origin = Some(before.clone());
     assert_eq!(
-        armed.wish_reasons(&Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")), FilePolicy::Auto),
+        armed.wish_reasons(
+            &Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")),
+            FilePolicy::Auto
+        ),
         []
     );
     let changed = [Reason::FileChanged { what: "initrd".into(), path: path.display().to_string() }];
@@ -171,12 +174,18 @@ fn replaced_file_is_named() {
     std::fs::write(&new, "two").unwrap();
     std::fs::rename(new, &path).unwrap();
     assert_eq!(
-        armed.wish_reasons(&Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")), FilePolicy::Auto),
+        armed.wish_reasons(
+            &Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")),
+            FilePolicy::Auto
+        ),
         changed
     );
     std::fs::remove_file(&path).unwrap();
     assert_eq!(
-        armed.wish_reasons(&Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")), FilePolicy::Auto),
+        armed.wish_reasons(
+            &Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")),
+            FilePolicy::Auto
+        ),
         changed
     );
 }

@@ -181,7 +181,7 @@ fn first_existing_initrd_of_a_list_is_used() {
 fn unknown_key_is_named_with_its_line() {
     let message = refused("kernel = '/k'\n\n# the initrd\ninitird = '/i'\n");
     assert!(
-        message.starts_with("line 4: unknown key `initird`") && message.contains("initrd, append"),
+        message.starts_with("line 4: unknown key `initird`") && message.contains("initrd, capture"),
         "{message}"
     );
     let message = refused("kernel = '/k'\n[loader]\nappend = 'x'\n");

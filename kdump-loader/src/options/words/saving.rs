@@ -5,11 +5,8 @@ use capture_init::DumpLevel;
 use super::{Listed, unsigned};
 
 /// What is left out of a dump, with makedumpfile's numbers.
-pub const DUMP_LEVEL: [Listed; 3] = [
-    ("17", "Free pages and pages of zeroes"),
-    ("1", "Pages of zeroes"),
-    ("0", "Nothing"),
-];
+pub const DUMP_LEVEL: [Listed; 3] =
+    [("17", "Free pages and pages of zeroes"), ("1", "Pages of zeroes"), ("0", "Nothing")];
 /// Longest time in seconds: a day.
 const MOST_SECONDS: u32 = 24 * 60 * 60;
 /// Units of sizes, as powers of 1024.
@@ -21,9 +18,11 @@ pub fn dump_level(text: &str) -> Result<DumpLevel, String> {
         "17" => Ok(DumpLevel::NoFreeOrZeroes),
         "1" => Ok(DumpLevel::NoZeroes),
         "0" => Ok(DumpLevel::All),
-        _ => Err("not 17, 1 or 0; with makedumpfile's other levels, use the distribution's initrd \
+        _ => {
+            Err("not 17, 1 or 0; with makedumpfile's other levels, use the distribution's initrd \
                   (--initrd)"
-            .into()),
+                .into())
+        }
     }
 }
 
