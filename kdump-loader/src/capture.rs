@@ -22,7 +22,7 @@ mod packed; // [5] its modules' files
 mod archive; // [6] the initrd
 pub mod parameters; // [7] the command line
 #[cfg(test)]
-mod example; // a machine with disks
+pub(crate) mod example; // a machine with disks
 #[cfg(test)]
 mod tests;
 

@@ -20,22 +20,36 @@ pub const PART_UUID: &str = "9e2a5c11-01";
 pub const VIRTIO: &str = "sys/devices/pci0000:00/0000:00:04.0/virtio1";
 
 /// The machine.
-pub struct Tree(TempDir);
+pub struct Tree {
+    root: PathBuf,
+    /// Removed with the tree, if it is the tree's own.
+    _own: Option<TempDir>,
+}
 
 impl Tree {
     /// A machine with a virtio disk vdb, of which the partition vdb1 is empty, and the modules that
     /// it needs.
     pub fn new() -> Self {
-        let tree = Self(tempfile::tempdir().unwrap());
-        tree.write("proc/sys/kernel/osrelease", &format!("{RELEASE}\n"));
-        tree.write("proc/self/mountinfo", "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n");
-        tree.bind("sys/devices/pci0000:00/0000:00:04.0", "pci", "virtio-pci", None);
-        tree.bind(VIRTIO, "virtio", "virtio_blk", Some("virtio_blk"));
-        tree.write(&format!("{VIRTIO}/modalias"), "virtio:d00000002v00001AF4\n");
-        tree.disk(&format!("{VIRTIO}/block"), "vdb", &["vdb1"]);
-        tree.module("virtio_blk", "drivers/block", &[]);
-        tree.write(&lib("modules.builtin"), "kernel/drivers/virtio/virtio_pci.ko\n");
+        let own = tempfile::tempdir().unwrap();
+        let tree = Self { root: own.path().to_owned(), _own: Some(own) };
+        tree.fill();
         tree
+    }
+
+    /// Adds the same to another machine.
+    pub fn on(root: &Path) {
+        Self { root: root.to_owned(), _own: None }.fill();
+    }
+
+    fn fill(&self) {
+        self.write("proc/sys/kernel/osrelease", &format!("{RELEASE}\n"));
+        self.write("proc/self/mountinfo", "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n");
+        self.bind("sys/devices/pci0000:00/0000:00:04.0", "pci", "virtio-pci", None);
+        self.bind(VIRTIO, "virtio", "virtio_blk", Some("virtio_blk"));
+        self.write(&format!("{VIRTIO}/modalias"), "virtio:d00000002v00001AF4\n");
+        self.disk(&format!("{VIRTIO}/block"), "vdb", &["vdb1"]);
+        self.module("virtio_blk", "drivers/block", &[]);
+        self.write(&lib("modules.builtin"), "kernel/drivers/virtio/virtio_pci.ko\n");
     }
 
     /// Its files.
@@ -45,7 +59,7 @@ impl Tree {
 
     /// Its root.
     pub fn root(&self) -> &Path {
-        self.0.path()
+        &self.root
     }
 
     /// A path below its root.

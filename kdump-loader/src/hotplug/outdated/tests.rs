@@ -1,5 +1,6 @@
 //! Changes that are reasons to arm again.
 
+use loader::files::identity::FileIdentity;
 use loader::machine::example;
 
 use super::*;
@@ -48,6 +49,37 @@ fn armed(hotplug: CrashHotplug, listing: Option<Listing>) -> Armed {
         advice: Vec::new(),
     };
     Armed { record: Box::new(record), listing, hotplug, replaced: false }
+}
+
+#[test]
+fn target_on_another_disk_and_changed_modules_are_reasons() {
+    let directory = tempfile::tempdir().unwrap();
+    let module = directory.path().join("ext4.ko");
+    std::fs::write(&module, "old").unwrap();
+    let disk = |uuid: &str| {
+        Some(capture_init::Target::Raw { disk: capture_init::DiskId::PartUuid(uuid.into()) })
+    };
+    let mut made = origin();
+    made.options.insert("capture".into(), "/var/crash".into());
+    made.files.insert("module ext4".into(), FileIdentity::of(&module).unwrap());
+    made.target = disk("one");
+    // What is wanted is not resolved as far as modules.
+    let mut wished = made.clone();
+    wished.files.remove("module ext4");
+    let mut armed = armed(FOLLOWS, None);
+    armed.record.origin = Some(made);
+    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), []);
+    wished.target = disk("other");
+    let target = "/var/crash".to_owned();
+    let reason = [Reason::TargetChanged { target }];
+    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), reason);
+    wished.target = disk("one");
+    std::fs::write(&module, "new, and longer").unwrap();
+    let path = module.display().to_string();
+    let changed = Reason::FileChanged { what: "module ext4".into(), path };
+    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), [changed.clone()]);
+    std::fs::remove_file(&module).unwrap();
+    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), [changed]);
 }
 
 /// The machine with an added DIMM and CPU.
