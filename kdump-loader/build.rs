@@ -1,8 +1,8 @@
 //! Embeds the purgatory, and the /init of `--capture`, that `cargo xtask build` made, if there are
 //! any.
 //!
-//! `KDUMP_PURGATORY_ELF` and `KDUMP_CAPTURE_INIT` name the files. Without them the program has none,
-//! and `load` says so.
+//! `KDUMP_PURGATORY_ELF` and `KDUMP_CAPTURE_INIT` name the files. Without them the program has
+//! none, and `load` says so.
 
 use std::path::PathBuf;
 use std::{env, fs};

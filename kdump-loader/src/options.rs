@@ -50,12 +50,12 @@ pub struct Options {
     /// Save the dump without the distribution's initrd: to a directory on ext4 or xfs, or to a
     /// partition that holds nothing else
     ///
-    /// TARGET is a directory such as /var/crash, PARTUUID=…, serial:… of a whole disk, or a device
-    /// below /dev, whose PARTUUID or serial number is then used. A partition or disk is
-    /// overwritten. The initrd is made now, from the modules that the target needs. LVM, LUKS, RAID,
-    /// btrfs and network are rejected; use --initrd for them. Adds to the command line, unless they
-    /// are there: nr_cpus=1 cryptomgr.notests reset_devices acpi_no_memhotplug panic=10, and the
-    /// running kernel's console=.
+    /// TARGET is a directory such as /var/crash, PARTUUID=ID, serial:NUMBER of a whole disk, or a
+    /// device below /dev, whose PARTUUID or serial number is then used. A partition or disk is
+    /// overwritten. The initrd is made now, from the modules that the target needs. LVM, LUKS,
+    /// RAID, btrfs and network are rejected; use --initrd for them. Adds to the command line,
+    /// unless they are there: nr_cpus=1 cryptomgr.notests reset_devices acpi_no_memhotplug
+    /// panic=10, and the running kernel's console=.
     #[arg(long, value_name = "TARGET", conflicts_with = "initrd", value_parser = Place::parse)]
     #[serde(skip_serializing_if = "Option::is_none", with = "wire::capture")]
     pub capture: Option<Place>,

@@ -6,9 +6,9 @@ use capture_init::disks::NotFound;
 use loader::files::read;
 
 /// What to do about a target that this program's /init cannot reach.
-const OTHER_WAY: &str = "choose a directory on ext4 or xfs, or a partition, on a local disk; or use \
-                         an initrd of the distribution, which can save there (--initrd FILE in \
-                         place of --capture)";
+const OTHER_WAY: &str = "choose a directory on ext4 or xfs, or a partition, on a local disk; or \
+                         use an initrd of the distribution, which can save there (--initrd FILE \
+                         in place of --capture)";
 
 /// Why a place cannot be the target.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,7 +70,10 @@ pub enum Refused {
         reason: &'static str,
     },
     /// The directory is on no mount that is known.
-    #[error("the filesystem of {} is unknown: /proc/self/mountinfo lists none", directory.display())]
+    #[error(
+        "the filesystem of {} is unknown: /proc/self/mountinfo lists none",
+        directory.display()
+    )]
     NoMount {
         /// The directory.
         directory: PathBuf,

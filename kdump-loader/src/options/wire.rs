@@ -1,7 +1,7 @@
 //! `[0]` Values of options in serde's formats: the config's TOML, and the record.
 //!
-//! Flags are booleans; delays, levels and counts are numbers. Every other value is the text that the
-//! command line takes. [`super::words`] has the parsers.
+//! Flags are booleans; delays, levels and counts are numbers. Every other value is the text that
+//! the command line takes. [`super::words`] has the parsers.
 
 use std::path::{Path, PathBuf};
 

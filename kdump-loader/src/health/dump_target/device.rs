@@ -123,7 +123,7 @@ fn innermost<'a>(mounts: &'a [Mount], directory: &Path) -> Option<&'a Mount> {
 /// # Errors
 ///
 /// A mount on the way that may hang. It is not accessed.
-pub fn real_path(files: Files<'_>, directory: &str) -> Result<String, Mount> {
+pub fn real_path(files: Files<'_>, directory: &str) -> Result<String, Box<Mount>> {
     let mounts = mounts(files);
     let mut left: Vec<String> = directory.rsplit('/').map(str::to_owned).collect();
     let (mut path, mut links) = (PathBuf::from("/"), 0);
@@ -134,7 +134,7 @@ pub fn real_path(files: Files<'_>, directory: &str) -> Result<String, Mount> {
             name => path.push(name),
         }
         if let Some(mount) = innermost(&mounts, &path).filter(|mount| mount.may_hang()) {
-            return Err(mount.clone());
+            return Err(Box::new(mount.clone()));
         }
         if let Some(to) = files.link(&path).filter(|_| links < MOST_LINKS) {
             links += 1;

@@ -77,9 +77,10 @@ fn target_on_another_disk_and_changed_modules_are_reasons() {
     std::fs::write(&module, "new, and longer").unwrap();
     let path = module.display().to_string();
     let changed = Reason::FileChanged { what: "module ext4".into(), path };
-    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), [changed.clone()]);
+    let changed = [changed];
+    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), changed);
     std::fs::remove_file(&module).unwrap();
-    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), [changed]);
+    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), changed);
 }
 
 /// The machine with an added DIMM and CPU.

@@ -31,7 +31,7 @@ pub const ALL: [Key; 21] = [
     },
     Key {
         name: "capture",
-        value: "directory, \"PARTUUID=…\", \"serial:…\", or a device below /dev",
+        value: "directory, \"PARTUUID=ID\", \"serial:NUMBER\", or a device below /dev",
         default: "none: the initrd saves the dump",
         meaning: "Save the dump without the distribution's initrd: to a directory on ext4 or xfs, \
                   or to a partition or disk that holds nothing else, which is overwritten. Not \
