@@ -127,6 +127,10 @@ pub struct Copies {
     pub intact: usize,
     /// Intact records of other images.
     pub foreign: usize,
+    /// Intact records of later loads. Such a load was killed before it noted its image, its note
+    /// could not be written, or another system on this machine made it.
+    #[serde(default)]
+    pub later: usize,
     /// Pages without an intact record.
     pub lost: usize,
     /// Pages that the kernel does not show.
@@ -180,6 +184,13 @@ pub enum Nothing {
     },
     /// No copy of a record is intact.
     NoRecord {
+        /// What was there instead.
+        copies: Copies,
+    },
+    /// The same after an orderly shutdown or reboot had begun.
+    Shutdown {
+        /// When it began, in seconds since 1970.
+        began_at: u64,
         /// What was there instead.
         copies: Copies,
     },

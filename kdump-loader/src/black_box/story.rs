@@ -194,10 +194,11 @@ fn next(panic: &Panic, dump: Option<&LastDump>) -> String {
 }
 
 fn lost(copies: &Copies) -> String {
-    let Copies { reserved, intact, foreign, lost, unreadable } = copies;
+    let Copies { reserved, intact, foreign, later, lost, unreadable } = copies;
+    let later = if *later > 0 { format!(", {later} of a later load") } else { String::new() };
     format!(
         "{reserved} reserved: {intact} intact, {lost} overwritten, {foreign} of another \
-         image, {unreadable} unreadable"
+         image{later}, {unreadable} unreadable"
     )
 }
 
@@ -224,6 +225,13 @@ pub fn tell_nothing(outcome: Option<&Outcome>) -> String {
                  without a black box, before the last reset\n"
             );
         }
+        Some(Nothing::Shutdown { began_at, .. }) => {
+            return format!(
+                "no panic is recorded; an orderly shutdown or reboot began {}, with the image of \
+                 {armed}\n",
+                utc::for_people(*began_at)
+            );
+        }
         Some(Nothing::OtherMachine) => {
             format!(
                 "no panic is recorded; /{STATE}/armed.json is of another machine (armed {armed})"
@@ -235,6 +243,13 @@ pub fn tell_nothing(outcome: Option<&Outcome>) -> String {
         Some(Nothing::Unreadable { why }) => {
             format!("unknown whether the machine panicked: armed {armed}, but {why}")
         }
+        Some(Nothing::NoRecord { copies }) if copies.later > 0 => format!(
+            "the machine panicked, but not with the image of {armed}: the record is of a later \
+             load, which was interrupted or could not note it in /{STATE}/armed.json, or which \
+             another system on this machine made\n{:WIDTH$} {}",
+            "copies",
+            lost(copies)
+        ),
         Some(Nothing::NoRecord { copies }) => format!(
             "armed {armed}, but no record: memory was cleared by the reset, or the \
              kernel never reached the purgatory\n{:WIDTH$} {}",

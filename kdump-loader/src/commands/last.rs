@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::{Error, print, print_json};
 use crate::arm::request_for::OURSELVES;
+use crate::black_box::armed::{self, ArmedBox};
 use crate::black_box::panic::{Outcome, Panic};
 use crate::black_box::saved::{self, Saved};
-use crate::black_box::{armed, story};
+use crate::black_box::story;
 use crate::cli::Last;
 use crate::health::last_dump::{self, LastDump};
 use crate::health::{Target, survey};
@@ -33,9 +34,12 @@ struct Told<'a> {
     panic: &'a Panic,
 }
 
-/// Tells it, and notes that it was told.
+/// Tells it, and notes that it was told. With --note-shutdown, only leaves a note for the next boot.
 pub fn run(arguments: &Last) -> Result<(), Error> {
     let root = &arguments.root;
+    if arguments.note_shutdown {
+        return Ok(ArmedBox::note_shutdown(root, Some(armed::now()))?);
+    }
     let all = Saved::all(root);
     if all.is_empty() && saved::is_forbidden(root) {
         return Err(Error::Forbidden { path: root.join(armed::STATE) });
