@@ -28,8 +28,13 @@ fn jumped(root: &Path) -> Panic {
     let run = panic.run.as_mut().unwrap();
     (run.stage, run.verdict) = ("jumped".into(), Some("ok".into()));
     (run.corrupt_places, run.places) = (0, Vec::new());
-    panic.capture_log =
-        Some(LogSummary { release: "6.12.43".into(), records: 2, damaged: 0, text_only: false });
+    panic.capture_log = Some(LogSummary {
+        release: "6.12.43".into(),
+        records: 2,
+        damaged: 0,
+        text_only: false,
+        errors: Vec::new(),
+    });
     panic
 }
 

@@ -59,6 +59,29 @@ fn capture_kernels_log_is_found_by_its_vmcoreinfo_page() {
 }
 
 #[test]
+fn error_of_the_capture_kernel_is_told_although_it_said_more_afterwards() {
+    let mut machine = Machine::new();
+    machine.record(0, |record| record.stage = (Stage::Jumped as u32).into());
+    let mut writer = captured();
+    writer.print(4_100_000_000, 4, b"a warning");
+    (0..20).for_each(|line| writer.print(5_000_000_000 + line, 6, b"clocksource: tsc"));
+    capture_kernel(&mut machine, 0x40_0000, &writer);
+    let saved = machine.harvest().unwrap();
+    let told = story::tell(&saved.panic, Some(&saved), None);
+    let error = "             [    4.000000] kdump: dump target /dev/vdb is missing\n             \
+                 its last lines were:\n             [    5.000000] clocksource: tsc\n";
+    assert!(told.contains(error) && !told.contains("a warning"), "{told}");
+    // An error that is among the last lines is there once.
+    let mut machine = Machine { root: Machine::new().root, ..machine };
+    machine.armed.write(machine.path()).unwrap();
+    capture_kernel(&mut machine, 0x40_0000, &captured());
+    let saved = machine.harvest().unwrap();
+    let told = story::tell(&saved.panic, Some(&saved), None);
+    assert_eq!(told.matches("is missing").count(), 1, "{told}");
+    assert!(!told.contains("errors before"), "{told}");
+}
+
+#[test]
 fn capture_kernels_page_tables_that_lead_out_of_the_region_are_not_followed() {
     let mut machine = Machine::new();
     machine.record(0, |record| record.stage = (Stage::Jumped as u32).into());
