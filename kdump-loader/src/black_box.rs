@@ -8,6 +8,8 @@ pub mod harvest; // [1] before the first load after a boot, which overwrites the
 pub mod panic; // [2] what is known about it
 pub mod saved; // [3] below /var/lib
 pub mod story; // [4] one screen of plain English
+#[cfg(feature = "picture")]
+pub mod page; // [5] the same as a page
 mod utc; // times of day
 
 pub use harvest::before_load;

@@ -15,7 +15,7 @@ use crate::health::last_dump::LastDump;
 
 mod nothing; // no panic to tell
 
-pub use nothing::{nothing, tell_nothing};
+pub use nothing::{NoPanic, nothing};
 
 /// Columns of the first word.
 const WIDTH: usize = 12;
@@ -85,6 +85,7 @@ pub fn rows(panic: &Panic, saved: Option<&Saved>, dump: Option<&LastDump>) -> Ve
     story.0
 }
 
+/// Rows as lines, with the words in a column.
 fn text(rows: &[Row]) -> String {
     let mut text = String::new();
     for Row { word, lines } in rows {
@@ -144,14 +145,7 @@ impl Story {
             let (vector, rip, address) = (exception.vector, exception.rip, exception.address);
             self.line(&format!("exception {vector} at RIP {rip:#x}, address {address:#x}"));
         }
-        let stages = [
-            ("entered", Some(run.entered_us)),
-            ("log copied", run.log_copied_us),
-            ("verified", run.verified_us),
-            (&run.stage, run.ended_us),
-        ];
-        let stages =
-            stages.into_iter().filter_map(|(stage, us)| Some(format!("{stage} {}", time(us?))));
+        let stages = stages(run).map(|(stage, us)| format!("{stage} after {}", milliseconds(us)));
         self.line(&stages.collect::<Vec<_>>().join(", "));
         if run.nmis > 0 {
             self.line(&format!("{} non-maskable interrupts", run.nmis));
@@ -197,9 +191,20 @@ impl Story {
     }
 }
 
-/// A time since the purgatory's entry.
-fn time(us: u64) -> String {
-    format!("after {}.{:03} ms", us / 1000, us % 1000)
+/// The stages of a run with the microseconds since the purgatory's entry.
+pub fn stages(run: &Run) -> impl Iterator<Item = (&str, u64)> {
+    let stages = [
+        ("entered", Some(run.entered_us)),
+        ("log copied", run.log_copied_us),
+        ("verified", run.verified_us),
+        (&run.stage, run.ended_us),
+    ];
+    stages.into_iter().filter_map(|(stage, us)| Some((stage, us?)))
+}
+
+/// A time.
+pub fn milliseconds(us: u64) -> String {
+    format!("{}.{:03} ms", us / 1000, us % 1000)
 }
 
 fn dump_words(dump: &LastDump) -> String {

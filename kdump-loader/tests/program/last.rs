@@ -12,6 +12,8 @@ use serde_json::Value;
 use crate::fixture::status::{Debian, refused};
 use crate::fixture::{Run, assert_says, program, run};
 
+mod page; // --html
+
 fn last(root: &Path, arguments: &[&str]) -> Run {
     run(program().arg("last").arg("--root").arg(root).args(arguments))
 }

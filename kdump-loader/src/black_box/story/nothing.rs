@@ -1,26 +1,38 @@
 //! What to say if no panic is saved: what was armed, what was looked for, and what stays unknown.
 
+use std::fmt;
+
 use super::{Row, Story, lost, text};
 use crate::black_box::armed::STATE;
 use crate::black_box::panic::{Nothing, Outcome};
 use crate::black_box::utc;
 
-/// All of it as text.
-pub fn tell_nothing(outcome: Option<&Outcome>) -> String {
-    let (sentence, rows) = nothing(outcome);
-    format!("{sentence}\n{}", text(&rows))
+/// Why there is no story of a panic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoPanic {
+    /// The sentence.
+    pub sentence: String,
+    /// What else is known.
+    pub rows: Vec<Row>,
 }
 
-/// The same as a sentence and rows.
-pub fn nothing(outcome: Option<&Outcome>) -> (String, Vec<Row>) {
+impl fmt::Display for NoPanic {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}", self.sentence)?;
+        out.write_str(&text(&self.rows))
+    }
+}
+
+/// What to say of the last harvest.
+pub fn nothing(outcome: Option<&Outcome>) -> NoPanic {
     let Some(outcome) = outcome else {
         let sentence = "no panic is recorded: no image with a black box was armed before this \
                         boot, or no load has looked for records yet";
-        return (sentence.into(), Vec::new());
+        return NoPanic { sentence: sentence.into(), rows: Vec::new() };
     };
     let armed = utc::for_people(outcome.arming.armed_at);
     let mut story = Story(Vec::new());
-    let because = match &outcome.nothing {
+    let sentence = match &outcome.nothing {
         None if outcome.found.is_some() => "the panic that was found is no longer kept".into(),
         None => "a panic was found, but could not be saved; the journal of that load has its story"
             .into(),
@@ -72,5 +84,5 @@ pub fn nothing(outcome: Option<&Outcome>) -> (String, Vec<Row>) {
             },
         );
     }
-    (because, story.0)
+    NoPanic { sentence, rows: story.0 }
 }

@@ -11,7 +11,7 @@ fn cleared_memory_is_no_record_and_not_no_panic() {
     fs::write(variable, [7, 0, 0, 0, 1]).unwrap();
     let copies = Copies { reserved: 3, lost: 3, ..Copies::default() };
     assert_eq!(machine.nothing(), Nothing::NoRecord { copies });
-    let told = story::tell_nothing(Outcome::read(machine.path()).as_ref());
+    let told = story::nothing(Outcome::read(machine.path()).as_ref()).to_string();
     for words in [
         "armed 2026-09-21",
         "but no record: memory was cleared by the reset, or the kernel never reached the purgatory",
@@ -49,7 +49,7 @@ fn hidden_memory_is_unknown_and_not_no_panic() {
     before_load(machine.path());
     let outcome = Outcome::read(machine.path()).unwrap();
     assert!(matches!(outcome.nothing, Some(Nothing::Unreadable { .. })), "{outcome:?}");
-    let told = story::tell_nothing(Some(&outcome));
+    let told = story::nothing(Some(&outcome)).to_string();
     assert!(told.starts_with("unknown whether the machine panicked"), "{told}");
 }
 
@@ -71,7 +71,7 @@ fn reset_after_an_orderly_shutdown_began_is_no_reset_without_a_record() {
     machine.armed.write(machine.path()).unwrap();
     let copies = Copies { reserved: 3, lost: 3, ..Copies::default() };
     assert_eq!(machine.nothing(), Nothing::Shutdown { began_at: 1_790_005_000, copies });
-    let told = story::tell_nothing(Outcome::read(machine.path()).as_ref());
+    let told = story::nothing(Outcome::read(machine.path()).as_ref()).to_string();
     assert_eq!(
         told,
         "no panic is recorded; an orderly shutdown or reboot began 2026-09-21 15:36:40 UTC, with \
@@ -98,7 +98,7 @@ fn load_that_was_killed_before_its_note_is_neither_cleared_memory_nor_no_panic()
         machine.record(1, |record| record.generation = 6.into());
         let copies = Copies { reserved: 3, foreign: 1, later: 1, lost: 1, ..Copies::default() };
         assert_eq!(machine.nothing(), Nothing::NoRecord { copies });
-        let told = story::tell_nothing(Outcome::read(machine.path()).as_ref());
+        let told = story::nothing(Outcome::read(machine.path()).as_ref()).to_string();
         for words in [
             "the machine panicked, but not with the image of 2026-09-21 14:14:20 UTC",
             "1 of another image, 1 of a later load",

@@ -28,7 +28,8 @@ fn state_that_can_be_written_nowhere_stops_no_load() {
     assert_eq!(machine.harvest(), None);
     let outcome = Outcome::read(machine.path()).unwrap();
     assert_eq!((&outcome.found, &outcome.nothing), (&None, &None));
-    assert!(story::tell_nothing(Some(&outcome)).contains("found, but could not be saved"));
+    let told = story::nothing(Some(&outcome)).to_string();
+    assert!(told.contains("found, but could not be saved"), "{told}");
 }
 
 #[test]
