@@ -170,8 +170,8 @@ pub struct Last {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Only note that an orderly shutdown or reboot begins, so that the next boot can tell it from a
-    /// reset; used by the service
+    /// Only note that an orderly shutdown or reboot begins, so that the next boot can tell it from
+    /// a reset; used by the service
     #[arg(long, conflicts_with_all = ["all", "json"])]
     pub note_shutdown: bool,
     /// Examine the machine below this directory, for tests and bug reports

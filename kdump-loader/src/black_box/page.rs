@@ -1,8 +1,8 @@
 //! `[5]` The story as one page that stands alone: no script, and nothing is fetched.
 //!
-//! *On entry* the rows of the story, and the logs in a panic's folder. *On exit* HTML that says what
-//! `last` says, with the purgatory's stages and the end of each log. All text is escaped: a log can
-//! contain anything.
+//! *On entry* the rows of the story, and the logs in a panic's folder. *On exit* HTML that says
+//! what `last` says, with the purgatory's stages and the end of each log. All text is escaped: a
+//! log can contain anything.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

@@ -37,7 +37,8 @@ struct Told<'a> {
     panic: &'a Panic,
 }
 
-/// Tells it, and notes that it was told. With --note-shutdown, only leaves a note for the next boot.
+/// Tells it, and notes that it was told. With --note-shutdown, only leaves a note for the next
+/// boot.
 pub fn run(arguments: &Last) -> Result<(), Error> {
     let root = &arguments.root;
     if arguments.note_shutdown {
