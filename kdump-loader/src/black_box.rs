@@ -10,6 +10,5 @@ pub mod saved; // [3] below /var/lib
 pub mod story; // [4] one screen of plain English
 #[cfg(feature = "picture")]
 pub mod page; // [5] the same as a page
-mod utc; // times of day
 
 pub use harvest::before_load;

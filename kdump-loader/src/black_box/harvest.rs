@@ -12,13 +12,14 @@
 use std::io;
 use std::path::Path;
 
+use capture_init::utc;
 use handoff::black_box::Stage;
 use printk_ring::Log;
 
 use super::armed::{self, ArmedBox, Boot};
 use super::panic::{self, Arming, Copies, LogSummary, Nothing, Outcome, Panic, Run};
 use super::saved;
-use super::{story, utc};
+use super::story;
 use crate::arm::record::{self, lock};
 use crate::messages::{in_full, note, warn};
 

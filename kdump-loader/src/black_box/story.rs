@@ -10,8 +10,8 @@ use loader::image::mib;
 
 use super::panic::{Copies, Panic, Run};
 use super::saved::{CAPTURE_DMESG, DMESG, Saved};
-use super::utc;
 use crate::health::last_dump::LastDump;
+use capture_init::utc;
 
 mod nothing; // no panic to tell
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use capture_init::utc;
+
 use super::{Row, Story, lost, text};
 use crate::black_box::armed::STATE;
 use crate::black_box::panic::{Nothing, Outcome};
-use crate::black_box::utc;
 
 /// Why there is no story of a panic.
 #[derive(Clone, Debug, PartialEq, Eq)]
