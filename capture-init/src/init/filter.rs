@@ -65,7 +65,9 @@ fn in_words(error: Error, last: Option<Filtered>, place: &Place) -> Trouble {
             Trouble::of_target(full(last, place))
         }
         Error::Write { .. } | Error::ReadBack { .. } => Trouble::of_target(error),
-        Error::NoMemory | Error::Stopped { .. } => Trouble::of_step(error),
+        Error::LongBitmaps { .. } | Error::NoMemory | Error::Stopped { .. } => {
+            Trouble::of_step(error)
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::arm::generation::next_generation;
 use crate::arm::record::{self, failure, lock};
 use crate::arm::request_for::{fresh_seed, origin, request_for};
 use crate::arm::{self, Aftermath, load, load_file};
+use crate::black_box::armed::ArmedBox;
 use crate::cli::Reload;
 use crate::health::RELOAD_LOCK;
 use crate::hotplug::burst::{self, World};
@@ -52,6 +53,9 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
     }
     preflight::privileged(root)?;
     let _lock = hold_reload_lock(root)?;
+    if let Err(error) = ArmedBox::note_shutdown(root, None) {
+        warn(format_args!("{}", in_full(&error)));
+    }
     let mut reload = Live {
         root,
         queue,
