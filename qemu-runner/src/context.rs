@@ -30,7 +30,7 @@ pub(crate) const TRIGGER: &str = "target/dist/trigger";
 /// The purgatory that is in the loader, with symbols.
 pub(crate) const PURGATORY: &str = "target/dist/purgatory.debug";
 /// The purgatory for Linux as it ships: it has no console.
-pub(crate) const LINUX_DROP_IN: &str = "target/dist/purgatory-linux.ro";
+pub const LINUX_DROP_IN: &str = "target/dist/purgatory-linux.ro";
 /// Linux's purgatory with COM1 for its console, which is not shipped.
 pub const LINUX_DROP_IN_WITH_CONSOLE: &str = "target/drop-in/purgatory-linux-com1.ro";
 /// The same, but it resets the machine when something is corrupt.

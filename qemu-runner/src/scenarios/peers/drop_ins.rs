@@ -167,7 +167,31 @@ fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Erro
 
 fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
     let ours = context::LINUX_DROP_IN_RESETTING;
-    let (mut first, _) = armed_by_linux(stage, "6.12", bare(), ours)?;
+    let (first, _) = armed_by_linux(stage, "6.12", bare(), ours)?;
+    refuse_and_reset(first)
+}
+
+/// `linux-with-ours` on a kernel that was built with our object.
+pub(crate) fn built_in_captures(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let (first, _) = armed_by_built_in(stage, that_grows(), context::LINUX_DROP_IN)?;
+    plug_and_capture(first, None)
+}
+
+/// `linux-with-ours-corrupt` on such a kernel.
+pub(crate) fn built_in_refuses(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let ours = context::LINUX_DROP_IN_WITH_CONSOLE;
+    let (mut first, purgatory) = armed_by_built_in(stage, bare(), ours)?;
+    damage(&mut first)?;
+    refuse(first, &purgatory, REFUSAL)
+}
+
+/// `linux-with-ours-reset` on such a kernel.
+pub(crate) fn built_in_resets(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let (first, _) = armed_by_built_in(stage, bare(), context::LINUX_DROP_IN_RESETTING)?;
+    refuse_and_reset(first)
+}
+
+fn refuse_and_reset(mut first: First<'_, '_>) -> Result<(), Error> {
     damage(&mut first)?;
     let mut crashed = first.panic(None)?;
     crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
@@ -220,6 +244,19 @@ fn armed_by_linux<'s, 'c>(
     first.note(format!(
         "the kernel's purgatory, {room} bytes at {place:#x}, is now ours, {len} bytes"
     ));
+    let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
+    Ok((first, purgatory))
+}
+
+/// A machine armed by the loader of a kernel that was built with our object, and where our
+/// purgatory is.
+fn armed_by_built_in<'s, 'c>(
+    stage: &'s mut Stage<'c>,
+    setup: Setup,
+    ours: &str,
+) -> Result<(First<'s, 'c>, Range<u64>), Error> {
+    let ours = stage.context.read_built(ours)?;
+    let mut first = stage.boot(&setup)?;
     let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
     Ok((first, purgatory))
 }
