@@ -1,6 +1,7 @@
-//! A kernel that was built with our purgatory in place of its own, as docs/linux-purgatory.md says.
+//! Linux and kexec-tools that were built with our purgatory in place of theirs, as
+//! docs/linux-purgatory.md says.
 //!
-//! *On entry*: the context's kernel under test is that kernel. *On exit*: what came of one crash.
+//! *On entry*: the context has that kernel, or that kexec. *On exit*: what came of one crash.
 
 use crate::context::Context;
 use crate::error::Error;
@@ -12,18 +13,28 @@ use crate::stage::Stage;
 
 /// The kernel's own loader arms; memory and a CPU come, the kernel panics, the vmcore is complete.
 /// The object is the one that ships.
-pub fn captures(context: &Context) -> Result<Outcome, Error> {
+pub fn kernel_captures(context: &Context) -> Result<Outcome, Error> {
     play(context, "linux-tree", drop_ins::built_in_captures)
 }
 
 /// The object has a console, refuses a flipped bit on it, and hangs.
-pub fn refuses(context: &Context) -> Result<Outcome, Error> {
+pub fn kernel_refuses(context: &Context) -> Result<Outcome, Error> {
     play(context, "linux-tree-corrupt", drop_ins::built_in_refuses)
 }
 
 /// The object has a console, refuses a flipped bit on it, and resets the machine.
-pub fn resets(context: &Context) -> Result<Outcome, Error> {
+pub fn kernel_resets(context: &Context) -> Result<Outcome, Error> {
     play(context, "linux-tree-corrupt-reset", drop_ins::built_in_resets)
+}
+
+/// kexec arms; memory and a CPU come, the kernel panics, the vmcore is complete.
+pub fn kexec_captures(context: &Context) -> Result<Outcome, Error> {
+    play(context, "linux-tree-kexec", drop_ins::built_kexec_captures)
+}
+
+/// The purgatory in kexec refuses a flipped bit, and hangs.
+pub fn kexec_refuses(context: &Context) -> Result<Outcome, Error> {
+    play(context, "linux-tree-kexec-corrupt", drop_ins::built_kexec_refuses)
 }
 
 fn play(

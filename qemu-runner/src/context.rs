@@ -36,7 +36,7 @@ pub const LINUX_DROP_IN_WITH_CONSOLE: &str = "target/drop-in/purgatory-linux-com
 /// The same, but it resets the machine when something is corrupt.
 pub const LINUX_DROP_IN_RESETTING: &str = "target/drop-in/purgatory-linux-com1-reset.ro";
 /// The purgatory for kexec-tools, and the same with names for its functions.
-pub(crate) const KEXEC_TOOLS_DROP_IN: &str = "target/dist/purgatory-kexec-tools.ro";
+pub const KEXEC_TOOLS_DROP_IN: &str = "target/dist/purgatory-kexec-tools.ro";
 pub(crate) const KEXEC_TOOLS_DROP_IN_SYMBOLS: &str = "target/dist/purgatory-kexec-tools.debug";
 /// Where `cargo xtask qemu bare` puts crash kernel, capture payload and the maker of disk images.
 const BARE: &str = "target/bare";
@@ -85,6 +85,12 @@ impl Context {
     /// capture kernel of every scenario, storm and panic.
     pub fn with_kernel(self, kernel: KernelUnderTest) -> Self {
         Self { under_test: Some(Arc::new(kernel)), ..self }
+    }
+
+    /// The same with another kexec-tools than Debian's.
+    pub fn with_kexec(self, kexec: GuestProgram) -> Self {
+        let assets = self.assets.map(|assets| Assets { kexec: Part::Present(kexec), ..assets });
+        Self { assets, ..self }
     }
 
     /// The same, but every vmcore that is found complete stays as `vmcore` under `target/qemu/`.

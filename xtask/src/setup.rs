@@ -9,7 +9,7 @@ pub mod apt; // packages, from Debian's archive
 mod assets; // the parts, and the manifest that names them
 mod qemu; // the emulator
 mod kernels; // Debian's kernels
-mod program; // programs of the guests' user space
+pub mod program; // programs of the guests' user space
 mod readers; // for people who look into a dump
 mod browser; // for tests of pages
 pub mod tree; // a Debian in a directory
