@@ -29,7 +29,7 @@ use crate::setup::{self, Large, Supply, program};
 /// Where everything of this command is, relative to the repository's root.
 const DIRECTORY: &str = "target/linux-tree";
 /// Linux's source, and what both builds need besides the essential packages.
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 13] = [
     "linux-source-6.12",
     "gcc",
     "libc6-dev",
@@ -37,12 +37,11 @@ const PACKAGES: [&str; 14] = [
     "flex",
     "bison",
     "bc",
+    "libelf-dev",
     "perl",
     "xz-utils",
     // Only kexec-tools.
     "dpkg-dev",
-    "autoconf",
-    "automake",
     "pkgconf",
     "zlib1g-dev",
 ];

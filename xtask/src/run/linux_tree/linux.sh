@@ -16,9 +16,8 @@ line='PURGATORY_OBJS = $(srctree)/arch/x86/purgatory/purgatory-linux.ro'
 grep -q '^PURGATORY_OBJS = ' "$makefile"
 sed -i "s|^PURGATORY_OBJS = .*|$line|" "$makefile"
 
-make --silent tinyconfig
-cat ../kernel.config >> .config
-make --silent olddefconfig
+export KBUILD_BUILD_USER=root KBUILD_BUILD_HOST=linux-tree
+make --silent allnoconfig KCONFIG_ALLCONFIG=../kernel.config
 missing=$(grep '^CONFIG_' ../kernel.config | while read -r option; do
     grep -qxF "$option" .config || echo "$option"
 done)
