@@ -2,6 +2,7 @@
 
 pub mod deadline; // when a run must be over
 pub mod emulator; // the process
+pub mod disk; // its disks
 pub mod ram; // the guest's memory, as a file
 pub mod monitor; // QMP
 pub mod vm; // one running QEMU
@@ -63,6 +64,8 @@ pub struct Machine {
     /// none when 0.
     pub virtio_mem: u64,
     pub boot: Boot,
+    /// Disks besides the one that it boots from.
+    pub disks: Vec<disk::Disk>,
     /// EFI firmware: the code, and this run's own copy of the variables.
     pub firmware: Option<(PathBuf, PathBuf)>,
     /// The port of localhost on which gdb is awaited before the first instruction.
@@ -127,6 +130,7 @@ impl Machine {
             dimm_size: DIMM_SIZE,
             virtio_mem: 0,
             boot,
+            disks: Vec::new(),
             firmware: None,
             debugger: None,
         }
@@ -186,6 +190,9 @@ impl Machine {
                 line.args(["-device", &pvpanic, "-device", "ipmi-bmc-sim,id=bmc"]);
                 line.args(["-device", &kcs]);
             }
+        }
+        for (number, disk) in self.disks.iter().enumerate() {
+            disk.add(number, &mut line);
         }
         // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU connects to the runner,
         // so the runner need not wait for a socket to appear.

@@ -29,6 +29,9 @@ mod debian {
     pub(super) mod hotplug_service; // our own service
     pub(super) mod stays_armed; // steps of it
 }
+mod saving {
+    pub(super) mod raw; // to a partition
+}
 mod storm;
 mod panics;
 
@@ -45,6 +48,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         peers::same_image::all(),
         capture::complete::all(),
         capture::virtio_mem::all(),
+        saving::raw::all(),
         damage::black_box::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),

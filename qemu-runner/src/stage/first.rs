@@ -1,6 +1,7 @@
 //! The first kernel: armed, hot-plugged, damaged, panicked.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -13,7 +14,7 @@ use crate::evidence::outcome::{Evidence, Phase};
 use crate::machine::agent::Output;
 use crate::machine::vm::Vm;
 use crate::stage::load::{CAPTURE_APPEND, Loaded, json, load_command, number};
-use crate::stage::{BOOT_CPUS, Stage, guest};
+use crate::stage::{BOOT_CPUS, Stage, disk_name, guest};
 
 /// A page that user space of the crashed kernel has written.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,21 @@ impl<'s, 'c> First<'s, 'c> {
 
     pub fn note(&mut self, what: impl Into<String>) {
         self.stage.outcome.now(what);
+    }
+
+    /// The image of the machine's disk of this number.
+    pub fn disk(&self, number: usize) -> PathBuf {
+        self.vm.directory().join(disk_name(number))
+    }
+
+    /// Loads the modules that the machine's disks or memory need. Without any, the drivers are
+    /// built in.
+    pub fn load_drivers(&mut self) -> Result<(), Error> {
+        let command = format!(
+            "for module in {}/*.ko; do [ ! -e $module ] || insmod $module || exit; done",
+            guest::DRIVERS
+        );
+        self.vm.run_ok(&command).map(drop)
     }
 
     /// Runs the loader with these arguments, whatever comes of it.

@@ -28,11 +28,7 @@ table! {
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { virtio_mem: BLOCKS * MEMORY_BLOCK, ..Setup::default() })?;
-    // Without any, the drivers are built in.
-    first.vm.run_ok(&format!(
-        "for module in {}/*.ko; do [ ! -e $module ] || insmod $module || exit; done",
-        guest::DRIVERS
-    ))?;
+    first.load_drivers()?;
     let at_boot = first.iomem()?;
     resize(&mut first, &at_boot, 1)?;
 
