@@ -190,7 +190,7 @@ impl Live<'_> {
         let present = Present::read(self.root)?;
         let armed = Armed::find(self.root, record, &present)?;
         reasons.extend(armed.machine_reasons(&present, &self.taken.removed));
-        reasons.extend(armed.wish_reasons(&origin(&config.options), config.file));
+        reasons.extend(armed.wish_reasons(&origin(self.root, &config.options), config.file));
         Ok(reasons)
     }
 }
@@ -222,7 +222,7 @@ fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), arm::E
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) =
-        request_for(&config.options, &machine, fresh_seed(), || next_generation(root))?;
+        request_for(root, &config.options, &machine, fresh_seed(), || next_generation(root))?;
     load::arm(root, machine, &request, origin, || queue.note(None).is_ok()).map(drop)
 }
 
