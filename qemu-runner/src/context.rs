@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::host;
 use crate::machine::checkpoint::Checkpoints;
 
-pub use crate::assets::kernel::{KernelUnderTest, Modules};
+pub use crate::assets::kernel::KernelUnderTest;
+use crate::assets::kernel::Modules;
 
 /// The kernel series of scenarios that do not ask for one: the first long-term series with
 /// CRASH_HOTPLUG.
@@ -161,7 +162,7 @@ impl Context {
     }
 
     /// The modules of the kernel of a series, or of the kernel under test.
-    pub fn modules(&self, series: &str) -> Result<Cow<'_, Modules>, Error> {
+    pub(crate) fn modules(&self, series: &str) -> Result<Cow<'_, Modules>, Error> {
         if let Some(kernel) = self.under_test() {
             let known = kernel.modules.as_ref();
             return known.map(Cow::Borrowed).ok_or_else(|| {

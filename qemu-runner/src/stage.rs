@@ -32,7 +32,7 @@ use need::{Asked, Need, OF_EVERY_KERNEL};
 pub use crate::guest::setup::{GuestFile, Packaging, Setup, SetupDisk, guest};
 pub use crate::machine::BOOT_CPUS;
 pub use capture::{Capture, Crashed, JUMP_TO_ITSELF, OOPS, PANIC};
-pub use first::{Armed, First, Victim};
+pub use first::{Armed, First, MEMORY_BLOCK, Victim};
 pub use load::{CAPTURE_APPEND, Loaded, RESET_DELAY_S, json, number};
 pub use load::{kexec_command, load_command, load_file_command, load_foreign_command};
 

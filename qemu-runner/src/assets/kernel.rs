@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::host;
 
 pub use config::{Config, Setting};
-pub use modules::Modules;
+pub(crate) use modules::Modules;
 
 /// `kernel_version` in the setup header: where the release is, less 0x200
 /// (Documentation/arch/x86/boot.rst).
@@ -36,7 +36,7 @@ pub struct KernelUnderTest {
     /// What it was built with, if that is known.
     pub config: Option<Config>,
     /// Drivers outside of it, if they were passed.
-    pub modules: Option<Modules>,
+    pub(crate) modules: Option<Modules>,
 }
 
 impl KernelUnderTest {

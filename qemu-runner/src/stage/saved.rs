@@ -9,12 +9,10 @@ use capture_init::{RAW_HEADER_LEN, RawHeader, Record, State};
 use vmcore_filter::{DumpFile, PAGE_LEN, Page, PageState};
 
 use super::capture::{Crashed, PANIC};
-use super::first::Victim;
+use super::first::{FREED, FREED_PAGES, Victim};
 use crate::error::{Error, check, check_eq};
 use crate::machine::disk::PARTITION_AT;
 
-/// How /init's messages begin.
-pub const SAYS: &str = "kdump-capture: ";
 /// What it says when the dump is on the medium.
 const IS_SAVED: &str = "kdump-capture: the dump is saved in ";
 
@@ -75,6 +73,41 @@ impl Saved {
             )?;
         }
         Ok(())
+    }
+
+    /// The dump must have left free pages out, and with them those of `First::free_pages`, except
+    /// the `listed` ones.
+    pub fn expect_without_freed(&self, listed: usize) -> Result<(), Error> {
+        let pages = self.record.dump.and_then(|dump| dump.pages);
+        let free = pages.map_or(0, |pages| pages.free);
+        check!(free > 0, "free pages that were left out: expected some, found {pages:?}")?;
+        let failed = |error: vmcore_filter::ReadError| Error::Failed(error.to_string());
+        let (mut reader, mut page) = (self.dump.reader().map_err(failed)?, [0; PAGE_LEN as usize]);
+        let mut found = 0;
+        for pfn in 0..self.dump.max_mapnr() {
+            let state = reader.page(pfn, &mut page).map_err(failed)?;
+            found += usize::from(state == PageState::Saved && page.starts_with(FREED));
+        }
+        let most = listed.min(FREED_PAGES / 4);
+        check!(found <= most, "freed pages in the dump: expected at most {most}, found {found}")
+    }
+
+    /// Notes the figures of the capture.
+    pub fn note(&self, crashed: &mut Crashed<'_, '_>) {
+        let Record { dump, times, memory, .. } = &self.record;
+        let outcome = &mut crashed.stage.outcome;
+        if let Some(dump) = dump {
+            outcome.fact("dump: size", format!("{} bytes", dump.bytes));
+            let pages = dump.pages.unwrap_or_default();
+            let (all, free, zeroes) = (pages.all, pages.free, pages.zeroes);
+            outcome.fact("dump: pages", format!("{all}, of which {free} free, {zeroes} zeroes"));
+        }
+        let (init, saved) = (times.init_ms, times.saved_ms.unwrap_or_default());
+        outcome.fact("capture kernel to /init", format!("{init} ms"));
+        outcome.fact("capture kernel to dump saved", format!("{saved} ms"));
+        let (lowest, total) = (memory.lowest_available_kib, memory.total_kib);
+        outcome.fact("capture kernel: least free memory", format!("{lowest} of {total} KiB"));
+        outcome.now("the dump on the disk is complete");
     }
 
     /// The page at a physical address, if the dump has it.

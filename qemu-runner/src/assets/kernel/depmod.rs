@@ -14,12 +14,16 @@ use crate::error::Error;
 use crate::host;
 
 /// A file of a guest: its path, and its content.
-pub type GuestBytes = (String, Vec<u8>);
+pub(crate) type GuestBytes = (String, Vec<u8>);
 
 impl Modules {
     /// These modules and all that they need, and files of their index, below
     /// `/lib/modules/RELEASE`.
-    pub fn installed(&self, wanted: &[&str], release: &str) -> Result<Vec<GuestBytes>, Error> {
+    pub(crate) fn installed(
+        &self,
+        wanted: &[&str],
+        release: &str,
+    ) -> Result<Vec<GuestBytes>, Error> {
         let mut files: Vec<PathBuf> = Vec::new();
         for module in wanted.iter().filter(|module| !self.is_built_in(module)) {
             files.extend(self.with_dependencies(module)?);

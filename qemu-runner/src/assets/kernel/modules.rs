@@ -18,7 +18,7 @@ const BUILT_IN: &str = "modules.builtin";
 const DEPENDS: &[u8] = b"\0depends=";
 
 #[derive(Clone, Debug)]
-pub struct Modules {
+pub(crate) struct Modules {
     directory: PathBuf,
     files: Vec<PathBuf>,
     built_in: Vec<String>,
@@ -26,7 +26,7 @@ pub struct Modules {
 
 impl Modules {
     /// Those below `directory`, for the kernel of this release.
-    pub fn open(directory: &Path, release: &str) -> Result<Self, Error> {
+    pub(crate) fn open(directory: &Path, release: &str) -> Result<Self, Error> {
         let places = ["", "lib/modules/RELEASE", "usr/lib/modules/RELEASE", "RELEASE"];
         let places = places.map(|place| directory.join(place.replace("RELEASE", release)));
         let Some(found) = places.iter().find(|place| place.join(BUILT_IN).is_file()) else {
@@ -48,12 +48,12 @@ impl Modules {
         &self.directory
     }
 
-    pub fn is_built_in(&self, module: &str) -> bool {
+    pub(crate) fn is_built_in(&self, module: &str) -> bool {
         self.built_in.iter().any(|name| name == module)
     }
 
     /// The module's file after those of all that it needs.
-    pub fn with_dependencies(&self, module: &str) -> Result<Vec<PathBuf>, Error> {
+    pub(crate) fn with_dependencies(&self, module: &str) -> Result<Vec<PathBuf>, Error> {
         let mut order = Vec::new();
         self.add(module, &mut order)?;
         Ok(order)

@@ -6,9 +6,8 @@ use std::time::Duration;
 use crate::error::{Error, check_eq};
 use crate::evidence::iomem::Iomem;
 use crate::scenario::table;
-use crate::scenarios::capture::complete::MEMORY_BLOCK;
 use crate::scenarios::program::reload::{configure, expect_reload, expect_yes};
-use crate::stage::{First, Setup, Stage, guest};
+use crate::stage::{First, MEMORY_BLOCK, Setup, Stage, guest};
 
 /// How large the device can get, in blocks of memory ...
 const BLOCKS: u64 = 6;

@@ -1,6 +1,6 @@
 //! `capture-raw`: the loader makes the initrd, and its /init saves the dump to a partition.
 
-use crate::error::{Error, check, expect_words};
+use crate::error::{Error, expect_words};
 use crate::machine::disk::{Bus, PART_UUID};
 use crate::scenario::table;
 use crate::stage::saved::Saved;
@@ -30,23 +30,17 @@ fn raw(stage: &mut Stage<'_>, bus: Bus, modules: &'static [&'static str]) -> Res
     let mut first = stage.boot(&setup)?;
     first.load_drivers()?;
     arm(&mut first, &format!("PARTUUID={PART_UUID}"))?;
-    first.grow()?;
+    let dimm = first.grow()?;
+    let listed = first.free_pages(&dimm)?;
     let image = first.disk(0);
     let mut crashed = first.panic(None)?;
     crashed.await_saved()?;
     crashed.orderly_reset()?;
+
     let saved = Saved::in_partition(&image)?;
     saved.expect_complete(&crashed.victim)?;
-    let (all, free) = saved
-        .record
-        .dump
-        .and_then(|dump| dump.pages)
-        .map_or((0, 0), |pages| (pages.all, pages.free));
-    check!(free > 0, "free pages left out: expected some of {all}, found none")?;
-    crashed.stage.outcome.fact("dump", format!("{:?}", saved.record.dump));
-    crashed.stage.outcome.fact("memory", format!("{:?}", saved.record.memory));
-    crashed.stage.outcome.fact("times", format!("{:?}", saved.record.times));
-    crashed.stage.outcome.now("the dump holds the crashed kernel's memory, without free pages");
+    saved.expect_without_freed(listed)?;
+    saved.note(&mut crashed);
     Ok(())
 }
 
