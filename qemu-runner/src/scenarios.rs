@@ -31,6 +31,7 @@ mod debian {
 }
 mod saving {
     pub(super) mod raw; // to a partition
+    pub(super) mod trouble; // what goes wrong after the panic
 }
 mod storm;
 mod panics;
@@ -49,6 +50,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         capture::complete::all(),
         capture::virtio_mem::all(),
         saving::raw::all(),
+        saving::trouble::all(),
         damage::black_box::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),
