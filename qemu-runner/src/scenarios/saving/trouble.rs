@@ -108,9 +108,9 @@ fn io_error(stage: &mut Stage<'_>) -> Result<(), Error> {
     expect_end(&mut crashed, &said)?;
     let saved = Saved::in_partition(&image)?;
     saved.expect_incomplete(State::Incomplete)?;
+    // Pages that do not compress are stored as they are. If they are lost, they read as zeroes.
     let checked = saved.check()?;
-    let is_mostly_readable = checked.damaged > 0 && checked.saved > 10 * checked.damaged;
-    check!(is_mostly_readable, "pages around one bad sector: {checked:?}")
+    check!(checked.saved > 10 * checked.damaged, "pages around one bad sector: {checked:?}")
 }
 
 fn killed(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -160,7 +160,7 @@ fn vmcoreinfo(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn timeout(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = armed(stage, SetupDisk::of(Bus::Nvme, DISK), "--capture-timeout 2")?;
     // What takes its time to be compressed and written.
-    first.vm.run_ok("dd if=/dev/urandom of=/tmp/random bs=1M count=250")?;
+    first.vm.run_ok("dd if=/dev/urandom of=/tmp/random bs=1M count=150")?;
     let image = first.disk(0);
     let mut crashed = first.panic(None)?;
     let said = [
