@@ -10,8 +10,8 @@ mod damage {
     pub(super) mod corrupt; // in the segments
     pub(super) mod purgatory; // in the purgatory itself
     pub(super) mod elfcorehdr; // in the elfcorehdr
-    pub(super) mod black_box; // what the boot after a reset tells of it
 }
+mod black_box; // no dump comes out: what the boot after a reset tells
 mod program {
     pub(super) mod commands; // what the loader's commands say
     pub(super) mod refusals; // what it refuses
@@ -45,7 +45,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         peers::same_image::all(),
         capture::complete::all(),
         capture::virtio_mem::all(),
-        damage::black_box::all(),
+        black_box::endings::all(),
+        black_box::boots::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),
         damage::elfcorehdr::all(),

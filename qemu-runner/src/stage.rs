@@ -8,6 +8,7 @@ pub mod first; // the kernel that will crash
 mod crash; // how it crashes
 pub mod capture; // after the panic
 mod again; // after a reset
+pub(crate) mod last; // what the boot after it tells
 mod vmcore; // what the dump holds
 mod keep; // the dump, as a file on the host
 pub mod installed; // a Debian with its services, on a disk
@@ -88,9 +89,33 @@ impl<'c> Stage<'c> {
 
     /// Boots the first kernel of a machine.
     pub fn boot(&mut self, setup: &Setup) -> Result<First<'_, 'c>, Error> {
+        let directory = self.next_machine()?;
+        let (machine, release) = self.build(setup, &directory)?;
+        let mut first = self.come_up(setup, &machine, &directory, &release)?;
+        first.cpus = setup.cpus;
+        expect_fit(&mut first)?;
+        Ok(first)
+    }
+
+    /// Boots the first kernel in the memory file of a machine that is gone. To the kernel this is a
+    /// reset: firmware runs, and memory has what was in it.
+    pub(crate) fn boot_in(&mut self, memory: &Path, setup: &Setup) -> Result<First<'_, 'c>, Error> {
+        let directory = self.next_machine()?;
+        let (machine, release) = self.build(setup, &directory)?;
+        fs::rename(memory, directory.join(RAM)).map_err(Error::file("move", memory))?;
+        // Not `switch_on`, which may begin again with new memory.
+        let mut vm = self.start(&machine, &directory, None)?;
+        let found = vm.await_greeting(Role::First, |_| Ok(()))?;
+        check_eq!(found, release, "release of the first kernel")?;
+        self.outcome.now(format!("Linux {found} is up, in the memory of the machine before"));
+        Ok(First::new(self, vm, found))
+    }
+
+    /// The machine that a scenario asks for, with its files in `directory`, and the release of its
+    /// first kernel.
+    fn build(&self, setup: &Setup, directory: &Path) -> Result<(Machine, String), Error> {
         let context = self.context;
         let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
-        let directory = self.next_machine()?;
         let initrd = directory.join("first.cpio");
         host::write(&initrd, &self.first_user_space(setup)?)?;
         let firmware = if setup.efi {
@@ -124,10 +149,7 @@ impl<'c> Stage<'c> {
             firmware,
             ..Machine::of(boot, setup.memory_mib)
         };
-        let mut first = self.come_up(setup, &machine, &directory, &kernel.release)?;
-        first.cpus = setup.cpus;
-        expect_fit(&mut first)?;
-        Ok(first)
+        Ok((machine, kernel.release.clone()))
     }
 
     /// Brings a machine to where its first user space is up: by booting, or by going on from where

@@ -3,11 +3,13 @@
 
 use std::time::Instant;
 
+use super::Setup;
 use super::capture::Crashed;
 use super::first::First;
 use crate::error::{Error, check_eq};
 use crate::evidence::outcome::{Evidence, Phase};
 use crate::guest::initramfs::Role;
+use crate::machine::vm::RAM;
 
 impl First<'_, '_> {
     /// From now on a reset boots the machine again, instead of ending it.
@@ -48,5 +50,13 @@ impl<'s, 'c> Crashed<'s, 'c> {
         stage.outcome.evidence = Evidence::default();
         stage.outcome.now(format!("Linux {release} is up again"));
         Ok(First::new(stage, vm, release))
+    }
+    /// Boots a first kernel as `setup` says in the memory that this machine leaves. QEMU is told
+    /// the kernel's command line once, so this is another QEMU.
+    pub(crate) fn boot_again_as(self, setup: &Setup) -> Result<First<'s, 'c>, Error> {
+        let Self { stage, vm, .. } = self;
+        let memory = vm.directory().join(RAM);
+        drop(vm);
+        stage.boot_in(&memory, setup)
     }
 }
