@@ -28,6 +28,7 @@ mod debian {
     pub(super) mod service; // Debian's kdump-tools
     pub(super) mod hotplug_service; // our own service
     pub(super) mod stays_armed; // steps of it
+    pub(super) mod last; // where the dump is, after the reboot
 }
 mod storm;
 mod panics;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     let families = [
         debian::service::all(),
         debian::hotplug_service::all(),
+        debian::last::all(),
         storm::all(),
         panics::all(),
         peers::same_image::all(),
@@ -47,6 +49,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         capture::virtio_mem::all(),
         black_box::endings::all(),
         black_box::boots::all(),
+        black_box::log::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),
         damage::elfcorehdr::all(),

@@ -146,6 +146,7 @@ impl<'c> Stage<'c> {
             dimms: setup.dimms,
             dimm_size: setup.dimm_size,
             virtio_mem: setup.virtio_mem,
+            signals: setup.signals,
             firmware,
             ..Machine::of(boot, setup.memory_mib)
         };

@@ -2,6 +2,7 @@
 
 pub(super) mod endings; // every way in which a run can end
 pub(super) mod boots; // the boot after it, on other machines and with another command line
+pub(super) mod log; // the kernel log, as makedumpfile decodes it
 
 use crate::error::Error;
 use crate::scenarios::damage::corrupt;
@@ -12,7 +13,7 @@ use crate::stage::{CAPTURE_APPEND, First, Setup, Stage};
 const NEW: &str = "7";
 
 fn black_box() -> Setup {
-    Setup { append: "nokaslr", ..corrupt::bare() }
+    Setup { append: "nokaslr", signals: true, ..corrupt::bare() }
 }
 
 fn on_new_kernel() -> Setup {

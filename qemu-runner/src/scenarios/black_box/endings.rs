@@ -9,9 +9,10 @@ use serde_json::json;
 
 use super::{NEW, armed, black_box, on_new_kernel};
 use crate::error::{Error, check, check_eq, expect_words};
+use crate::machine::controller;
 use crate::scenario::table;
 use crate::scenarios::damage::corrupt::{self, Place};
-use crate::stage::{CAPTURE_APPEND, Capture, PANIC, Setup, Stage};
+use crate::stage::{CAPTURE_APPEND, Capture, First, PANIC, Setup, Stage};
 
 /// Seconds until the capture kernel resets the machine after its own panic.
 const PANIC_TIMEOUT: &str = "panic=3";
@@ -25,7 +26,8 @@ const LOG: &str = "sed 's/^/kdump: /' >/dev/kmsg";
 table! {
     "black-box-refused", [Kcore], |stage| refused(stage, &black_box()),
         "after a refusal and the reset, `last` names the verdict, the corrupt segment and the \
-         panic, and has the whole kernel log";
+         panic, and has the whole kernel log; the panic was signaled once by pvpanic, and the \
+         verdict is in the management controller's event log";
     "black-box-hang", [Kcore], |stage| hang(stage, &black_box()),
         "after a capture kernel that hangs and a reset from outside, `last` says that it was \
          started, and has its log";
@@ -68,7 +70,19 @@ fn refused(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
     check!(span.contains(&address), "corrupt place: expected {address:#x}, found {span:#x?}")?;
     told.expect_crashed_log(&mut first, &before)?;
     let words = ["refused the image (segment-corrupt)", "corrupt: kernel", PANIC];
-    expect_words("`last`", &told.text, &words)
+    expect_words("`last`", &told.text, &words)?;
+    // Both outlive the reset.
+    controller::expect_newest_entry(&mut first.vm, Verdict::SegmentCorrupt)?;
+    first.note("the event log of the management controller has the verdict");
+    expect_one_signal(&mut first)
+}
+
+/// The hypervisor was told once, by the purgatory: Linux does not signal a panic that its capture
+/// kernel handles (`__crash_kexec`, kernel/panic.c).
+fn expect_one_signal(first: &mut First<'_, '_>) -> Result<(), Error> {
+    // Events come before the answer to a command.
+    first.vm.monitor.all_cpus_halted()?;
+    check_eq!(first.vm.monitor.crash_loaded(), 1, "events that the capture kernel is entered")
 }
 
 /// The capture kernel's user space saves nothing. For the boot after the reset that is a hang.
@@ -87,7 +101,8 @@ fn hang(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
     told.expect_crashed_log(&mut first, &before)?;
     told.expect_capture_log(&mut first, &capture_log)?;
     let words = ["started the capture kernel (ok)", "ran; its last lines were:", PANIC];
-    expect_words("`last`", &told.text, &words)
+    expect_words("`last`", &told.text, &words)?;
+    expect_one_signal(&mut first)
 }
 
 /// Firmware may clear memory at a reset.
@@ -161,5 +176,6 @@ fn capture_ends(
     expect_words("the end of capture-dmesg.txt", rest, words)?;
     let last = words.last().copied().unwrap_or_default();
     let screen = ["started the capture kernel (ok)", "its last lines were:", last];
-    expect_words("`last`", &told.text, &screen)
+    expect_words("`last`", &told.text, &screen)?;
+    expect_one_signal(&mut first)
 }
