@@ -122,6 +122,7 @@ fn harvest(root: &Path, armed: &ArmedBox, now: u64) -> Harvest {
                 copies: found.copies,
                 log: found.log,
                 capture_log: found.capture_log,
+                capture_panic_line: found.capture_panic_line,
                 notes: found.notes,
             };
             Harvest { outcome, panic: Some((panic, found.logs)) }
@@ -139,6 +140,7 @@ struct Found {
     copies: Copies,
     log: Option<LogSummary>,
     capture_log: Option<LogSummary>,
+    capture_panic_line: Option<String>,
     panic_line: Option<String>,
     panicked_at: Option<u64>,
     notes: Vec<String>,
@@ -178,6 +180,7 @@ fn look(root: &Path, armed: &ArmedBox) -> Result<Found, Nothing> {
         panic_line: log.as_ref().and_then(kernel_log::panic_line),
         panicked_at: log.as_ref().and_then(|log| kernel_log::last_time(log, armed)),
         log: log.as_ref().map(|log| LogSummary::of(log, &armed.boot.kernel_release)),
+        capture_panic_line: capture.as_ref().and_then(kernel_log::panic_line),
         capture_log: capture
             .as_ref()
             .zip(release)

@@ -58,6 +58,9 @@ pub struct Panic {
     pub log: Option<LogSummary>,
     /// The capture kernel's log, in capture-dmesg.txt.
     pub capture_log: Option<LogSummary>,
+    /// The last line of that which announces a crash of the capture kernel.
+    #[serde(default)]
+    pub capture_panic_line: Option<String>,
     /// What else an operator must know.
     pub notes: Vec<String>,
 }

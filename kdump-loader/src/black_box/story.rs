@@ -58,7 +58,11 @@ pub fn tell(panic: &Panic, saved: Option<&Saved>, dump: Option<&LastDump>) -> St
     story.run(panic);
     if let Some(log) = &panic.capture_log {
         let release = &log.release;
-        story.row("capture", &format!("Linux {release} ran; its last lines were:"));
+        let end = match &panic.capture_panic_line {
+            Some(line) => format!("also panicked: {line}"),
+            None => "ran".into(),
+        };
+        story.row("capture", &format!("Linux {release} {end}; its last lines were:"));
         let lines =
             saved.map(|saved| saved.last_lines(CAPTURE_DMESG, LAST_LINES)).unwrap_or_default();
         lines.iter().for_each(|line| story.row("", line));
@@ -177,6 +181,9 @@ fn next(panic: &Panic, dump: Option<&LastDump>) -> String {
             "read dmesg.txt; docs/troubleshooting.md has the causes and remedies of {}",
             verdict.word()
         ),
+        (Some(Stage::Jumped), _) if panic.capture_panic_line.is_some() => {
+            "read capture-dmesg.txt for the panic of the capture kernel".into()
+        }
         (Some(Stage::Jumped), _) if panic.capture_log.is_some() => {
             "read capture-dmesg.txt for the step that failed; kdump-loader status checks the dump \
              target"

@@ -320,6 +320,23 @@ fn capture_kernels_log_is_found_by_its_vmcoreinfo_page() {
     assert_eq!((summary.release.as_str(), summary.records), ("6.12.43", 2));
     let story = story::tell(&saved.panic, Some(&saved), None);
     assert!(story.contains("dump target /dev/vdb is missing"), "{story}");
+    assert!(story.contains("Linux 6.12.43 ran; its last lines"), "{story}");
+}
+
+#[test]
+fn panic_of_the_capture_kernel_is_told() {
+    const LINE: &str = "Kernel panic - not syncing: System is deadlocked on memory";
+    let mut machine = Machine::new();
+    machine.record(0, |record| record.stage = (Stage::Jumped as u32).into());
+    let mut writer = captured();
+    writer.print(5_000_000_000, 0, LINE.as_bytes());
+    writer.print(5_000_000_001, 0, b"CPU: 0 UID: 0 PID: 1 Comm: init");
+    capture_kernel(&mut machine, 0x40_0000, &writer);
+    let saved = machine.harvest().unwrap();
+    assert_eq!(saved.panic.capture_panic_line.as_deref(), Some(LINE));
+    let story = story::tell(&saved.panic, Some(&saved), None);
+    assert!(story.contains(&format!("also panicked: {LINE}; its last lines")), "{story}");
+    assert!(story.contains("read capture-dmesg.txt for the panic"), "{story}");
 }
 
 #[test]

@@ -134,7 +134,8 @@ fn capture_panics(stage: &mut Stage<'_>) -> Result<(), Error> {
         capture.crashed.vm.say("echo c >/proc/sysrq-trigger\n")?;
         capture.crashed.await_words("the capture kernel panics", PANIC)
     };
-    capture_ends(stage, &format!("{CAPTURE_APPEND} {PANIC_TIMEOUT}"), ends, &[PANIC, REBOOTING])
+    let append = format!("{CAPTURE_APPEND} {PANIC_TIMEOUT}");
+    capture_ends(stage, &append, ends, &[PANIC, REBOOTING], &format!("also panicked: {PANIC}"))
 }
 
 /// What a service in the capture kernel does if it cannot save the dump: it says why, and reboots.
@@ -146,17 +147,18 @@ fn target_missing(stage: &mut Stage<'_>) -> Result<(), Error> {
     };
     let said =
         format!("kdump: mount: mounting {MISSING} on /tmp failed: No such file or directory");
-    capture_ends(stage, CAPTURE_APPEND, ends, &[&said, "reboot: machine restart"])
+    capture_ends(stage, CAPTURE_APPEND, ends, &[&said, "reboot: machine restart"], &said)
 }
 
 /// The capture kernel, armed with `append`, ends with a reset of its own, by what `ends` does in
-/// it. `last` must have its log, with `words` after all that dmesg had printed before, and the last
-/// of them on its screen.
+/// it. `last` must have its log, with `words` after all that dmesg had printed before, and print
+/// `why`.
 fn capture_ends(
     stage: &mut Stage<'_>,
     append: &str,
     ends: impl FnOnce(&mut Capture<'_, '_>) -> Result<(), Error>,
     words: &[&str],
+    why: &str,
 ) -> Result<(), Error> {
     let mut first = stage.boot(&black_box())?;
     first.survive_resets()?;
@@ -174,8 +176,7 @@ fn capture_ends(
     let saved = told.expect_capture_log(&mut first, &capture_log)?;
     let rest = saved.get(capture_log.len()..).unwrap_or_default();
     expect_words("the end of capture-dmesg.txt", rest, words)?;
-    let last = words.last().copied().unwrap_or_default();
-    let screen = ["started the capture kernel (ok)", "its last lines were:", last];
+    let screen = ["started the capture kernel (ok)", "its last lines were:", why];
     expect_words("`last`", &told.text, &screen)?;
     expect_one_signal(&mut first)
 }
