@@ -30,8 +30,10 @@ first load of the next boot looks for what is left. The guests run Linux 6.12 un
 `crashkernel=256M`. QEMU puts the kernel into memory, through an option ROM of SeaBIOS or by OVMF's
 loader, without TPM. No boot loader and no firmware of a real machine was tested.
 
-* **record**: `last` tells the purgatory's stage and verdict. Of up to four copies one must be intact.
-* **kernel log**: all of it up to the panic, no record damaged. Of up to two copies one must be intact.
+* **record**: `last` tells the purgatory's stage and verdict. Of up to four copies one must be
+  intact.
+* **kernel log**: all of it up to the panic, no record damaged. Of up to two copies one must be
+  intact.
 * **capture kernel's log**: it has no copy, and is lost where the next kernel lands on it.
 ";
 

@@ -50,7 +50,7 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
             }
         }
     }
-    preflight::privileged(root)?;
+    arm::begin(root)?;
     let _lock = hold_reload_lock(root)?;
     let mut reload = Live {
         root,
