@@ -1,5 +1,5 @@
-//! Does the black box outlive a reset? A machine panics, is reset from outside, and boots again with
-//! its kernel at another random place (KASLR). `kdump-loader last` tells what it found.
+//! Does the black box outlive a reset? A machine panics, is reset from outside, and boots again
+//! with its kernel at another random place (KASLR). `kdump-loader last` tells what it found.
 //!
 //! Machines differ in firmware and memory, which decide what a boot overwrites. The panic ends in
 //! one of two ways: the purgatory refuses the image, or the capture kernel runs and saves nothing.

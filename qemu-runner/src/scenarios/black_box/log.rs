@@ -40,7 +40,7 @@ fn like_makedumpfile(stage: &mut Stage<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A line of makedumpfile 1.7.8 has a task or a CPU after the time, `[      T1] `. dmesg has that
+/// A line of makedumpfile 1.7.6 has a task or a CPU after the time, `[      T1] `. dmesg has that
 /// only if the kernel is built with CONFIG_PRINTK_CALLER.
 fn without_caller(line: &str) -> String {
     let text_after_caller = |rest: &str| {
