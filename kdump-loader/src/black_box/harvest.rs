@@ -12,6 +12,7 @@
 use std::io;
 use std::path::Path;
 
+use capture_init::utc;
 use handoff::black_box::Stage;
 use printk_ring::Log;
 
@@ -71,6 +72,14 @@ pub fn before_load(root: &Path) {
         let line = story::headline(panic);
         warn(format_args!("{line}; run kdump-loader last"));
     }
+    if let Some(Nothing::NoRecord { copies }) = &harvest.outcome.nothing
+        && copies.later > 0
+    {
+        warn(format_args!(
+            "the machine panicked before this boot, with an image that was not noted; run \
+             kdump-loader last"
+        ));
+    }
     let outcome = Outcome { found: name, ..harvest.outcome };
     if let Err(error) = outcome.write(root) {
         warn(format_args!("{}", in_full(&error)));
@@ -122,7 +131,6 @@ fn harvest(root: &Path, armed: &ArmedBox, now: u64) -> Harvest {
                 copies: found.copies,
                 log: found.log,
                 capture_log: found.capture_log,
-                capture_panic_line: found.capture_panic_line,
                 notes: found.notes,
             };
             Harvest { outcome, panic: Some((panic, found.logs)) }
@@ -140,7 +148,6 @@ struct Found {
     copies: Copies,
     log: Option<LogSummary>,
     capture_log: Option<LogSummary>,
-    capture_panic_line: Option<String>,
     panic_line: Option<String>,
     panicked_at: Option<u64>,
     notes: Vec<String>,
@@ -148,17 +155,15 @@ struct Found {
 }
 
 fn look(root: &Path, armed: &ArmedBox) -> Result<Found, Nothing> {
-    if armed.disarmed {
-        return Err(Nothing::Disarmed);
-    }
     let current = Boot::current(root).map_err(unreadable)?;
     if current.machine_id != armed.boot.machine_id {
         return Err(Nothing::OtherMachine);
     }
     if armed.records.is_empty() && armed.log_copies.is_empty() {
-        return Err(Nothing::NoBlackBox);
+        return Err(if armed.disarmed { Nothing::Disarmed } else { Nothing::NoBlackBox });
     }
     let memory = OldMemory::open(root).map_err(|error| match error.kind() {
+        _ if armed.disarmed => Nothing::Disarmed,
         io::ErrorKind::PermissionDenied => Nothing::Unreadable {
             why: "the kernel hides its memory (lockdown=confidentiality does)".into(),
         },
@@ -166,9 +171,21 @@ fn look(root: &Path, armed: &ArmedBox) -> Result<Found, Nothing> {
     })?;
     let mut notes = Vec::new();
     let (record, copies) = records::find(&memory, armed);
+    if armed.disarmed && copies.later == 0 {
+        return Err(Nothing::Disarmed);
+    }
     let log = kernel_log::find(&memory, armed, &mut notes);
     if record.is_none() && log.is_none() {
-        return Err(Nothing::NoRecord { copies });
+        return Err(match armed.shutdown_at {
+            Some(began_at) if copies.later == 0 => Nothing::Shutdown { began_at, copies },
+            _ => Nothing::NoRecord { copies },
+        });
+    }
+    if let Some(began_at) = armed.shutdown_at {
+        notes.push(format!(
+            "the machine panicked after an orderly shutdown or reboot had begun ({})",
+            utc::for_people(began_at)
+        ));
     }
     let jumped = record.as_ref().is_some_and(|record| record.stage.get() == Stage::Jumped as u32);
     let capture = jumped.then(|| capture_log::find(&memory, armed, &mut notes)).flatten();
@@ -180,7 +197,6 @@ fn look(root: &Path, armed: &ArmedBox) -> Result<Found, Nothing> {
         panic_line: log.as_ref().and_then(kernel_log::panic_line),
         panicked_at: log.as_ref().and_then(|log| kernel_log::last_time(log, armed)),
         log: log.as_ref().map(|log| LogSummary::of(log, &armed.boot.kernel_release)),
-        capture_panic_line: capture.as_ref().and_then(kernel_log::panic_line),
         capture_log: capture
             .as_ref()
             .zip(release)
