@@ -2,6 +2,7 @@
 
 pub mod deadline; // when a run must be over
 pub mod emulator; // the process
+pub mod disk; // its disks
 pub mod ram; // the guest's memory, as a file
 pub mod monitor; // QMP
 pub mod vm; // one running QEMU
@@ -67,6 +68,8 @@ pub struct Machine {
     /// controller.
     pub signals: bool,
     pub boot: Boot,
+    /// Disks besides the one that it boots from.
+    pub disks: Vec<disk::Disk>,
     /// EFI firmware: the code, and this run's own copy of the variables.
     pub firmware: Option<(PathBuf, PathBuf)>,
     /// The port of localhost on which gdb is awaited before the first instruction.
@@ -132,6 +135,7 @@ impl Machine {
             virtio_mem: 0,
             signals: false,
             boot,
+            disks: Vec::new(),
             firmware: None,
             debugger: None,
         }
@@ -191,6 +195,9 @@ impl Machine {
             let pvpanic = format!("pvpanic,ioport={PVPANIC_PORT:#x}");
             let kcs = format!("isa-ipmi-kcs,bmc=bmc,ioport={KCS_PORT:#x}");
             line.args(["-device", &pvpanic, "-device", "ipmi-bmc-sim,id=bmc", "-device", &kcs]);
+        }
+        for (number, disk) in self.disks.iter().enumerate() {
+            disk.add(number, &mut line);
         }
         // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU connects to the runner,
         // so the runner need not wait for a socket to appear.

@@ -30,6 +30,9 @@ mod debian {
     pub(super) mod stays_armed; // steps of it
     pub(super) mod last; // where the dump is, after the reboot
 }
+mod saving {
+    pub(super) mod raw; // to a partition
+}
 mod storm;
 mod panics;
 
@@ -50,6 +53,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         black_box::endings::all(),
         black_box::boots::all(),
         black_box::log::all(),
+        saving::raw::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),
         damage::elfcorehdr::all(),

@@ -100,7 +100,7 @@ fn stages(run: &Run) -> Markup {
                 tr {
                     th scope="col" { "stage" }
                     th.number scope="col" { "since entry" }
-                    th.number scope="col" { "of it" }
+                    th.number scope="col" { "this step" }
                 }
             }
             tbody {
@@ -136,7 +136,7 @@ fn log(saved: &Saved, title: &str, file: &str, log: &LogSummary, marked: Option<
             "Linux " (log.release) ". The last " (lines.len()) " lines of "
             code { (saved.folder.join(file).display()) }
         }
-        pre tabindex="0" {
+        pre {
             @for line in &lines {
                 @if is_marked(line) { mark { (line) } } @else { (line) }
                 "\n"

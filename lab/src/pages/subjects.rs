@@ -84,6 +84,7 @@ fn last_panic() -> Result<String> {
         panic.panic_line.clone().unwrap_or_default()
     );
     let root = tempfile::tempdir()?;
+    std::fs::create_dir_all(root.path().join("var/lib"))?;
     saved::save(root.path(), &panic, &log.repeat(20), &log)?;
     let saved = Saved::all(root.path());
     let dump = LastDump::NotFound { directory: "/var/crash".into() };

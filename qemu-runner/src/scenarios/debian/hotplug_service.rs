@@ -9,9 +9,9 @@ use std::time::Duration;
 use crate::error::{Error, check, check_eq, expect_words};
 use crate::machine::deadline::Deadline;
 use crate::scenario::table;
-use crate::scenarios::capture::complete::MEMORY_BLOCK;
 use crate::scenarios::debian::service::expect_saved_dump;
 use crate::scenarios::debian::stays_armed;
+use crate::stage::MEMORY_BLOCK;
 use crate::stage::installed::{self, Guest, Kexec, LOADER};
 use crate::stage::{BOOT_CPUS, First, OOPS, Stage, number};
 
