@@ -37,11 +37,11 @@ const RESET: &str = "kdump-capture: resetting the machine";
 
 table! {
     "capture-full", [], full,
-        "a partition that is too small: /init says so with the numbers, and the dump is readable as \
-         far as it got";
+        "a partition that is too small: /init says so with the numbers, and the dump is readable \
+         as far as it got";
     "capture-target-missing", [], missing,
-        "the partition is gone: /init lists the disks that it sees, and prints the last messages of \
-         the crashed kernel",
+        "the partition is gone: /init lists the disks that it sees, and prints the last messages \
+         of the crashed kernel",
         lab: Like("capture-full");
     "capture-target-in-use", [], in_use,
         "a filesystem was made on the partition after arming: /init leaves it alone",
