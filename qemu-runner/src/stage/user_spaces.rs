@@ -69,7 +69,6 @@ impl Stage<'_> {
             for (path, bytes) in modules.installed(setup.modules, &kernel.release)? {
                 first.file(&path, 0o644, &bytes);
             }
-            // It says whether the kernel decompresses modules.
             let config = format!("config-{}", kernel.release);
             let beside = kernel.vmlinuz.with_file_name(&config);
             if beside.exists() {
