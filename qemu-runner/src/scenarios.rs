@@ -30,7 +30,9 @@ mod debian {
     pub(super) mod stays_armed; // steps of it
 }
 mod saving {
+    mod case; // on which machine
     pub(super) mod raw; // to a partition
+    pub(super) mod directory; // to a directory
 }
 mod storm;
 mod panics;
@@ -49,6 +51,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         capture::complete::all(),
         capture::virtio_mem::all(),
         saving::raw::all(),
+        saving::directory::all(),
         damage::black_box::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),

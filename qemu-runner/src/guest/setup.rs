@@ -57,7 +57,7 @@ pub struct Setup {
     pub disks: Vec<SetupDisk>,
     /// Modules of the kernel that are installed, with all that they need, and loaded from
     /// [`guest::DRIVERS`].
-    pub modules: &'static [&'static str],
+    pub modules: Vec<&'static str>,
 }
 
 /// A disk with a GPT and one partition.
@@ -65,6 +65,26 @@ pub struct Setup {
 pub struct SetupDisk {
     pub bus: Bus,
     pub mib: u64,
+    pub content: Content,
+}
+
+/// What is on a disk's partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Nothing,
+    Ext4,
+    Xfs,
+}
+
+impl Content {
+    /// The filesystem's type, which is its module's name, too.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Ext4 => Some("ext4"),
+            Self::Xfs => Some("xfs"),
+        }
+    }
 }
 
 /// A file of the first kernel's user space that a scenario has written.
@@ -110,7 +130,7 @@ impl Default for Setup {
             storm: false,
             files: Vec::new(),
             disks: Vec::new(),
-            modules: &[],
+            modules: Vec::new(),
         }
     }
 }
