@@ -9,6 +9,7 @@ pub mod first; // the kernel that will crash
 mod crash; // how it crashes
 pub mod capture; // after the panic
 mod again; // after a reset
+pub(crate) mod last; // what the boot after it tells
 mod vmcore; // what the dump holds
 mod keep; // the dump, as a file on the host
 pub mod saved; // what the /init of `load --capture` has saved
@@ -90,9 +91,19 @@ impl<'c> Stage<'c> {
 
     /// Boots the first kernel of a machine.
     pub fn boot(&mut self, setup: &Setup) -> Result<First<'_, 'c>, Error> {
+        let directory = self.next_machine()?;
+        let (machine, release) = self.build(setup, &directory)?;
+        let mut first = self.come_up(setup, &machine, &directory, &release)?;
+        first.cpus = setup.cpus;
+        expect_fit(&mut first)?;
+        Ok(first)
+    }
+
+    /// The machine that a scenario asks for, with its files in `directory`, and the release of its
+    /// first kernel.
+    fn build(&self, setup: &Setup, directory: &Path) -> Result<(Machine, String), Error> {
         let context = self.context;
         let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
-        let directory = self.next_machine()?;
         let initrd = directory.join("first.cpio");
         host::write(&initrd, &self.first_user_space(setup)?)?;
         let firmware = if setup.efi {
@@ -103,7 +114,7 @@ impl<'c> Stage<'c> {
         } else {
             None
         };
-        let disks = disks::make(context, &setup.disks, &directory)?;
+        let disks = disks::make(context, &setup.disks, directory)?;
         let reservation = setup.crashkernel.map(|size| format!("crashkernel={size} "));
         let reservation = reservation.unwrap_or_default();
         let boot = Boot::Linux {
@@ -124,14 +135,12 @@ impl<'c> Stage<'c> {
             dimms: setup.dimms,
             dimm_size: setup.dimm_size,
             virtio_mem: setup.virtio_mem,
+            signals: setup.signals,
             disks,
             firmware,
             ..Machine::of(boot, setup.memory_mib)
         };
-        let mut first = self.come_up(setup, &machine, &directory, &kernel.release)?;
-        first.cpus = setup.cpus;
-        expect_fit(&mut first)?;
-        Ok(first)
+        Ok((machine, kernel.release.clone()))
     }
 
     /// Brings a machine to where its first user space is up: by booting, or by going on from where

@@ -41,6 +41,8 @@ pub struct Setup {
     pub crashkernel: Option<&'static str>,
     pub append: &'static str,
     pub efi: bool,
+    /// Devices by which the purgatory can signal.
+    pub signals: bool,
     /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
     pub makedumpfile: bool,
     pub packaging: Packaging,
@@ -121,6 +123,7 @@ impl Default for Setup {
             crashkernel: Some("256M"),
             append: "",
             efi: false,
+            signals: false,
             makedumpfile: true,
             packaging: Packaging::BzImage,
             peer: false,

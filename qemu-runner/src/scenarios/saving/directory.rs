@@ -72,7 +72,7 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     let saved = Saved::copied(&record?, log?, &first.disk(1))?;
     saved.expect_complete(&victim)?;
     saved.expect_without_freed(listed)?;
-    let files = first.vm.run_ok(&format!("ls {folder}"))?;
+    let files = first.vm.run_ok(&format!("ls -1 {folder}"))?;
     check_eq!(files, "capture.json\ndmesg.txt\nvmcore", "files in {folder}")?;
     saved.note(&mut first.stage.outcome);
     first.switch_off();
@@ -88,7 +88,7 @@ fn mount(first: &mut First<'_, '_>, case: &Case) -> Result<(), Error> {
 
 /// The one dump in the directory.
 fn only_folder(first: &mut First<'_, '_>) -> Result<String, Error> {
-    let names = first.vm.run_ok(&format!("ls {DIRECTORY}"))?;
+    let names = first.vm.run_ok(&format!("ls -1 {DIRECTORY}"))?;
     let names: Vec<&str> = names.lines().collect();
     check!(names.len() == 1, "folders in {DIRECTORY}: expected one, found {names:?}")?;
     Ok(format!("{DIRECTORY}/{}", names[0]))
