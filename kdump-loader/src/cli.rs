@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::capture::Place;
 use crate::hotplug::queue::Block;
 use crate::options::Options;
 use crate::options::config::NOT_FOR_FILE;
@@ -69,6 +70,12 @@ pub enum Command {
     ///
     /// With --snapshot, plans for the machine of the snapshot, and needs no privilege.
     Plan(Plan),
+    /// Say how much crash memory (crashkernel=) this machine needs, for each way to save a dump
+    ///
+    /// Adds up the image and what kernels of its series needed in tests. The ways are --capture, and
+    /// the initrd of the config.
+    #[command(after_long_help = manual::help("estimate"))]
+    Estimate(Estimate),
     /// Describe the file of a capture kernel or purgatory
     Inspect(Inspect),
     /// Save what an image depends on about this machine
@@ -208,6 +215,23 @@ pub struct Plan {
         conflicts_with = "json"
     )]
     pub svg: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `estimate`
+#[derive(Debug, Args)]
+pub struct Estimate {
+    /// The config [default: /etc/kdump-loader.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The capture kernel [default: the config's, or the running kernel's in /boot]
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// The target of --capture [default: the config's, or /var/crash]
+    #[arg(long, value_name = "TARGET", value_parser = Place::parse)]
+    pub capture: Option<Place>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -9,6 +9,7 @@ pub mod status;
 pub mod last;
 pub mod watch;
 pub mod plan;
+pub mod estimate;
 pub mod inspect;
 pub mod snapshot;
 pub mod service;

@@ -31,7 +31,9 @@ mod debian {
     pub(super) mod last; // where the dump is, after the reboot
 }
 mod saving {
+    mod case; // on which machine
     pub(super) mod raw; // to a partition
+    pub(super) mod directory; // to a directory
     pub(super) mod trouble; // what goes wrong after the panic
 }
 mod storm;
@@ -55,6 +57,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         black_box::boots::all(),
         black_box::log::all(),
         saving::raw::all(),
+        saving::directory::all(),
         saving::trouble::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),

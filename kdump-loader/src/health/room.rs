@@ -60,7 +60,7 @@ fn cma(files: Files<'_>) -> u64 {
 }
 
 /// CPUs that the running kernel reserves numbers for. The capture kernel finds the same number.
-pub(super) fn possible_cpus(files: Files<'_>) -> u32 {
+pub fn possible_cpus(files: Files<'_>) -> u32 {
     let text = files.line("sys/devices/system/cpu/possible").unwrap_or_default();
     let last = text.rsplit([',', '-']).next().and_then(|last| last.parse::<u32>().ok());
     last.map_or(1, |last| last.saturating_add(1))

@@ -28,6 +28,16 @@ const LINUX_7: Room = Room { least: 26 * MIB, safe: 38 * MIB };
 /// The first series for which [`LINUX_7`] is used.
 const SERIES_7: u32 = 7;
 
+/// The same with an initrd of `--capture` and its parameters: `cryptomgr.notests` leaves out what
+/// makes other kernels run out of memory, and /init and the dump need 8 MiB.
+const CAPTURE_6: Room = Room { least: 9 * MIB, safe: 20 * MIB };
+/// The same for Linux 7.
+const CAPTURE_7: Room = Room { least: 20 * MIB, safe: 30 * MIB };
+
+/// Segments of an image besides kernel and initrd, and gaps between them: the elfcorehdr takes up to
+/// 0.9 MiB, and the kernel is at a multiple of 2 MiB.
+pub const OTHER_SEGMENTS: u64 = 3 * MIB;
+
 /// Bytes for each CPU after the first, if `nr_cpus=1` does not exclude it.
 const PER_CPU: u64 = 800 * 1000;
 
@@ -38,12 +48,25 @@ impl Room {
     /// The memory for a capture kernel of this release, with `cpus` CPUs and an initrd of
     /// `unpacked` bytes when unpacked. An unknown release counts as the one that needs most.
     pub fn needed(release: Option<&str>, unpacked: u64, cpus: u32) -> Self {
-        let series = release.and_then(|release| release.split('.').next()?.parse::<u32>().ok());
-        let Self { least, safe } =
-            if series.is_some_and(|series| series < SERIES_7) { LINUX_6 } else { LINUX_7 };
-        let more = unpacked.saturating_add(u64::from(cpus.saturating_sub(1)) * PER_CPU);
-        Self { least: least.saturating_add(more), safe: safe.saturating_add(more) }
+        let room = if is_before_7(release) { LINUX_6 } else { LINUX_7 };
+        room.and(unpacked.saturating_add(u64::from(cpus.saturating_sub(1)) * PER_CPU))
     }
+
+    /// The memory for a capture kernel of this release, with one CPU, the parameters of `--capture`
+    /// and its initrd of `unpacked` bytes.
+    pub fn of_capture(release: Option<&str>, unpacked: u64) -> Self {
+        if is_before_7(release) { CAPTURE_6 } else { CAPTURE_7 }.and(unpacked)
+    }
+
+    fn and(self, more: u64) -> Self {
+        Self { least: self.least.saturating_add(more), safe: self.safe.saturating_add(more) }
+    }
+}
+
+/// Whether a release is of a series before Linux 7. An unknown one is not.
+fn is_before_7(release: Option<&str>) -> bool {
+    let series = release.and_then(|release| release.split('.').next()?.parse::<u32>().ok());
+    series.is_some_and(|series| series < SERIES_7)
 }
 
 /// Estimates how many bytes an initrd has when unpacked, from its first bytes and its length.

@@ -12,7 +12,9 @@ use vmcore_filter::{Checked, DumpFile, PAGE_LEN, Page, PageState, Vmcore};
 
 use super::capture::{Crashed, PANIC};
 use super::first::{FREED, FREED_PAGES, Victim};
+use super::load::json;
 use crate::error::{Error, check, check_eq};
+use crate::evidence::outcome::Outcome;
 use crate::machine::disk::PARTITION_AT;
 
 /// What it says when the dump is on the medium.
@@ -40,6 +42,14 @@ impl Saved {
         let dump = DumpFile::open(file, PARTITION_AT + dump.offset)
             .map_err(|error| unreadable(image, error))?;
         Ok(Self { record: header.record, log, dump })
+    }
+
+    /// A dump that the guest has copied to the partition of a disk, with its record and its log.
+    pub fn copied(record: &str, log: String, image: &Path) -> Result<Self, Error> {
+        let record = json(record)?;
+        let file = File::open(image).map_err(Error::file("open", image))?;
+        let dump = DumpFile::open(file, PARTITION_AT).map_err(|error| unreadable(image, error))?;
+        Ok(Self { record, log, dump })
     }
 
     /// The record in the partition of a disk's image.
@@ -132,9 +142,8 @@ impl Saved {
     }
 
     /// Notes the figures of the capture.
-    pub fn note(&self, crashed: &mut Crashed<'_, '_>) {
+    pub fn note(&self, outcome: &mut Outcome) {
         let Record { dump, times, memory, .. } = &self.record;
-        let outcome = &mut crashed.stage.outcome;
         if let Some(dump) = dump {
             outcome.fact("dump: size", format!("{} bytes", dump.bytes));
             let pages = dump.pages.unwrap_or_default();
