@@ -35,6 +35,7 @@ mod saving {
     pub(super) mod raw; // to a partition
     pub(super) mod directory; // to a directory
     pub(super) mod trouble; // what goes wrong after the panic
+    pub(super) mod filesystem; // what goes wrong with a filesystem
 }
 mod storm;
 mod panics;
@@ -59,6 +60,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         saving::raw::all(),
         saving::directory::all(),
         saving::trouble::all(),
+        saving::filesystem::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),
         damage::elfcorehdr::all(),

@@ -10,8 +10,8 @@ use crate::stage::saved::Saved;
 use crate::stage::{First, Stage};
 
 /// Where the filesystem is mounted, and the directory for dumps.
-const MOUNTED: &str = "/var";
-const DIRECTORY: &str = "/var/crash";
+pub(super) const MOUNTED: &str = "/var";
+pub(super) const DIRECTORY: &str = "/var/crash";
 
 table! {
     "capture-ext4", [CrashHotplug, Mke2fs],
@@ -79,7 +79,7 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     Ok(())
 }
 
-fn mount(first: &mut First<'_, '_>, case: &Case) -> Result<(), Error> {
+pub(super) fn mount(first: &mut First<'_, '_>, case: &Case) -> Result<(), Error> {
     first.load_drivers()?;
     let kind = case.content.name().unwrap_or_default();
     let (device, point) = (case.partition(0), MOUNTED);
@@ -87,7 +87,7 @@ fn mount(first: &mut First<'_, '_>, case: &Case) -> Result<(), Error> {
 }
 
 /// The one dump in the directory.
-fn only_folder(first: &mut First<'_, '_>) -> Result<String, Error> {
+pub(super) fn only_folder(first: &mut First<'_, '_>) -> Result<String, Error> {
     let names = first.vm.run_ok(&format!("ls -1 {DIRECTORY}"))?;
     let names: Vec<&str> = names.lines().collect();
     check!(names.len() == 1, "folders in {DIRECTORY}: expected one, found {names:?}")?;

@@ -20,7 +20,7 @@ const CRASHKERNEL: &str = "80M";
 const MEMORY: u64 = 512;
 const DISK: u64 = 640;
 /// MiB of a disk that is too small for the dump.
-const SMALL_DISK: u64 = 24;
+pub(super) const SMALL_DISK: u64 = 24;
 /// The disk's nodes in the first kernel.
 const NODE: &str = "/dev/nvme0n1";
 const PARTITION_NODE: &str = "/dev/nvme0n1p1";
@@ -35,7 +35,7 @@ const KEYS_WORK: &str = "--append sysrq_always_enabled";
 /// (Documentation/admin-guide/sysrq.rst).
 const KILL: &str = "alt-sysrq-f";
 /// The last message.
-const RESET: &str = "kdump-capture: resetting the machine";
+pub(super) const RESET: &str = "kdump-capture: resetting the machine";
 
 table! {
     "capture-full", [], full,
@@ -199,7 +199,7 @@ fn armed<'s, 'c>(
 }
 
 /// Waits for each of these messages in turn, and for the reset after them.
-fn expect_end(crashed: &mut Crashed<'_, '_>, messages: &[&str]) -> Result<(), Error> {
+pub(super) fn expect_end(crashed: &mut Crashed<'_, '_>, messages: &[&str]) -> Result<(), Error> {
     for message in messages {
         crashed.await_words(&format!("/init says: {message}"), message)?;
     }
