@@ -14,10 +14,20 @@ pub mod record; // the armed image, and what it was made from
 
 use std::path::Path;
 
+use loader::admit::preflight;
 use loader::machine::KexecState;
 
+use crate::black_box;
 use crate::messages::{in_full, note, warn};
 pub use error::{Aftermath, Error, Hint};
+
+/// The first step of every load. Harvests the black box of the boot before, no matter how the load
+/// ends: a machine that can no longer arm can still tell why it panicked.
+pub fn begin(root: &Path) -> Result<(), preflight::Error> {
+    preflight::privileged(root)?;
+    black_box::before_load(root);
+    Ok(())
+}
 
 /// Takes the lock of arming and recording. If /run cannot be written, the machine is armed without
 /// it.

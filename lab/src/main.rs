@@ -4,6 +4,7 @@
 //! bench/      how long each purgatory takes to verify one image, by the code of the built binaries
 //! storm/      memory comes block after block: which way keeps the crash image up to date
 //! panics.rs   panics at drawn moments while memory and CPUs come and go; the cause of each miss
+//! survival.rs the black box outlives resets: how often the next boot finds it
 //! pages/      pages and pictures, checked in a browser
 //! open_dump   crash and drgn open the dump of a machine that crashed after hotplug
 //! plots/      the pictures in docs/, drawn from the records beside them
@@ -20,6 +21,7 @@ mod plots;
 mod record;
 mod repository;
 mod storm;
+mod survival;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,7 @@ struct Cli {
 enum Command {
     Storm(storm::Args),
     Panics(panics::Args),
+    Survival(survival::Args),
     Bench(bench::Args),
     OpenDump(open_dump::Args),
     Pages(pages::Args),
@@ -65,6 +68,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Storm(args) => args.run(&repo),
         Command::Panics(args) => args.run(&repo),
+        Command::Survival(args) => args.run(&repo),
         Command::Bench(args) => args.run(&repo),
         Command::OpenDump(args) => args.run(&repo),
         Command::Pages(args) => args.run(&repo),

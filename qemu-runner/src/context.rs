@@ -1,5 +1,6 @@
 //! What scenarios are run with: assets, build results, and how the caller wants them run.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::host;
 use crate::machine::checkpoint::Checkpoints;
 
 pub use crate::assets::kernel::KernelUnderTest;
+use crate::assets::kernel::Modules;
 
 /// The kernel series of scenarios that do not ask for one: the first long-term series with
 /// CRASH_HOTPLUG.
@@ -157,6 +159,20 @@ impl Context {
                 "there is no kernel of series {series} among the assets"
             ))),
         }
+    }
+
+    /// The modules of the kernel of a series, or of the kernel under test.
+    pub(crate) fn modules(&self, series: &str) -> Result<Cow<'_, Modules>, Error> {
+        if let Some(kernel) = self.under_test() {
+            let known = kernel.modules.as_ref();
+            return known.map(Cow::Borrowed).ok_or_else(|| {
+                Error::Unfit("its modules are unknown; pass them with --modules".into())
+            });
+        }
+        let Kernel { vmlinuz, release, .. } = self.kernel(series)?;
+        // The tree of the package, with boot/vmlinuz-RELEASE.
+        let tree = vmlinuz.ancestors().nth(2).unwrap_or(vmlinuz);
+        Modules::open(tree, release).map(Cow::Owned)
     }
 
     /// The modules of the open series for virtio-mem, in the order in which they must be loaded.

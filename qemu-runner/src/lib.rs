@@ -21,6 +21,7 @@
 //! bare/          the fault matrix: our own kernel crashes, so there is no user space
 //! storm/         memory that comes block after block, and who keeps the image up to date
 //! panics/        the same, with a panic at a drawn moment
+//! survival.rs    whether the black box outlives a reset, with the kernel at a random place
 //! built_in.rs    a kernel that was built with our purgatory
 //! readers.rs     a dump for crash and drgn, and what they must find in it
 //! page/          what came out, as a page for people
@@ -43,6 +44,7 @@ pub mod fixture; // files of tests/fixtures that a real kernel wrote
 pub mod bare;
 pub mod storm;
 pub mod panics;
+pub mod survival;
 pub mod built_in;
 pub mod readers;
 pub mod page;

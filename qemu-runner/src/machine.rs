@@ -2,11 +2,13 @@
 
 pub mod deadline; // when a run must be over
 pub mod emulator; // the process
+pub mod disk; // its disks
 pub mod ram; // the guest's memory, as a file
 pub mod monitor; // QMP
 pub mod vm; // one running QEMU
 pub mod agent; // the shell on the second serial port
 pub mod checkpoint; // a booted machine, from which others start
+pub mod controller; // the event log of its management controller
 
 use std::ffi::OsStr;
 use std::ops::Range;
@@ -40,9 +42,9 @@ pub const CPU_WITH_LA57: &str = "max,-hypervisor,la57=on";
 const COM1_TRANSMIT: u16 = 0x3f8;
 /// Port of its line status register.
 const COM1_LINE_STATUS: u16 = 0x3fd;
-/// Port of the pvpanic device of a machine that boots a disk (docs/specs/pvpanic.rst of QEMU).
+/// Port of the pvpanic device (docs/specs/pvpanic.rst of QEMU).
 pub const PVPANIC_PORT: u16 = 0x505;
-/// Port of the first register of its management controller, in KCS (IPMI v2.0, section 9.5); the
+/// Port of the first register of the management controller, in KCS (IPMI v2.0, section 9.5); the
 /// second follows.
 pub const KCS_PORT: u16 = 0xca2;
 /// See [`CPU`]: `vmware_platform`, arch/x86/kernel/cpu/vmware.c, looks for "VMware-".
@@ -62,7 +64,12 @@ pub struct Machine {
     /// How large its virtio-mem device can get, in bytes; it begins without memory, and there is
     /// none when 0.
     pub virtio_mem: u64,
+    /// Whether it has devices by which the purgatory can signal: pvpanic, and a management
+    /// controller.
+    pub signals: bool,
     pub boot: Boot,
+    /// Disks besides the one that it boots from.
+    pub disks: Vec<disk::Disk>,
     /// EFI firmware: the code, and this run's own copy of the variables.
     pub firmware: Option<(PathBuf, PathBuf)>,
     /// The port of localhost on which gdb is awaited before the first instruction.
@@ -126,7 +133,9 @@ impl Machine {
             dimms: 0,
             dimm_size: DIMM_SIZE,
             virtio_mem: 0,
+            signals: false,
             boot,
+            disks: Vec::new(),
             firmware: None,
             debugger: None,
         }
@@ -180,12 +189,15 @@ impl Machine {
                 // The bootloader's BIOS stages ask for a graphics mode.
                 let exit = format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4");
                 line.args(["-device", "VGA", "-device", &exit]);
-                // Where the purgatory can signal.
-                let pvpanic = format!("pvpanic,ioport={PVPANIC_PORT:#x}");
-                let kcs = format!("isa-ipmi-kcs,bmc=bmc,ioport={KCS_PORT:#x}");
-                line.args(["-device", &pvpanic, "-device", "ipmi-bmc-sim,id=bmc"]);
-                line.args(["-device", &kcs]);
             }
+        }
+        if self.signals {
+            let pvpanic = format!("pvpanic,ioport={PVPANIC_PORT:#x}");
+            let kcs = format!("isa-ipmi-kcs,bmc=bmc,ioport={KCS_PORT:#x}");
+            line.args(["-device", &pvpanic, "-device", "ipmi-bmc-sim,id=bmc", "-device", &kcs]);
+        }
+        for (number, disk) in self.disks.iter().enumerate() {
+            disk.add(number, &mut line);
         }
         // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU connects to the runner,
         // so the runner need not wait for a socket to appear.

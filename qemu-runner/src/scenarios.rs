@@ -10,8 +10,8 @@ mod damage {
     pub(super) mod corrupt; // in the segments
     pub(super) mod purgatory; // in the purgatory itself
     pub(super) mod elfcorehdr; // in the elfcorehdr
-    pub(super) mod black_box; // what the boot after a reset tells of it
 }
+mod black_box; // no dump comes out: what the boot after a reset tells
 mod program {
     pub(super) mod commands; // what the loader's commands say
     pub(super) mod refusals; // what it refuses
@@ -28,6 +28,10 @@ mod debian {
     pub(super) mod service; // Debian's kdump-tools
     pub(super) mod hotplug_service; // our own service
     pub(super) mod stays_armed; // steps of it
+    pub(super) mod last; // where the dump is, after the reboot
+}
+mod saving {
+    pub(super) mod raw; // to a partition
 }
 mod storm;
 mod panics;
@@ -40,12 +44,16 @@ pub(crate) fn all() -> Vec<Scenario> {
     let families = [
         debian::service::all(),
         debian::hotplug_service::all(),
+        debian::last::all(),
         storm::all(),
         panics::all(),
         peers::same_image::all(),
         capture::complete::all(),
         capture::virtio_mem::all(),
-        damage::black_box::all(),
+        black_box::endings::all(),
+        black_box::boots::all(),
+        black_box::log::all(),
+        saving::raw::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),
         damage::elfcorehdr::all(),

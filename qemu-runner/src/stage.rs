@@ -8,8 +8,10 @@ pub mod first; // the kernel that will crash
 mod crash; // how it crashes
 pub mod capture; // after the panic
 mod again; // after a reset
+pub(crate) mod last; // what the boot after it tells
 mod vmcore; // what the dump holds
 mod keep; // the dump, as a file on the host
+pub mod saved; // what the /init of `load --capture` has saved
 pub mod installed; // a Debian with its services, on a disk
 
 use std::fs;
@@ -23,14 +25,15 @@ use crate::guest::initramfs::Role;
 use crate::host;
 use crate::machine::checkpoint::{Checkpoint, Way};
 use crate::machine::deadline::Deadline;
+use crate::machine::disk::{self, Disk};
 use crate::machine::vm::{RAM, Vm};
 use crate::machine::{Boot, Machine};
 use need::{Asked, Need, OF_EVERY_KERNEL};
 
-pub use crate::guest::setup::{GuestFile, Packaging, Setup, guest};
+pub use crate::guest::setup::{GuestFile, Packaging, Setup, SetupDisk, guest};
 pub use crate::machine::BOOT_CPUS;
 pub use capture::{Capture, Crashed, JUMP_TO_ITSELF, OOPS, PANIC};
-pub use first::{Armed, First, Victim};
+pub use first::{Armed, First, MEMORY_BLOCK, Victim};
 pub use load::{CAPTURE_APPEND, Loaded, RESET_DELAY_S, json, number};
 pub use load::{kexec_command, load_command, load_file_command, load_foreign_command};
 
@@ -55,6 +58,9 @@ pub(crate) const UNTESTED: &str = "cryptomgr.notests mitigations=off";
 const STALE_BREAKPOINT: &str = "Oops: int3";
 /// The last line of a panic (`panic`, kernel/panic.c).
 const END_OF_PANIC: &str = "---[ end Kernel panic";
+
+/// Disks of a machine.
+const MOST_DISKS: usize = 4;
 
 pub struct Stage<'c> {
     pub context: &'c Context,
@@ -88,9 +94,19 @@ impl<'c> Stage<'c> {
 
     /// Boots the first kernel of a machine.
     pub fn boot(&mut self, setup: &Setup) -> Result<First<'_, 'c>, Error> {
+        let directory = self.next_machine()?;
+        let (machine, release) = self.build(setup, &directory)?;
+        let mut first = self.come_up(setup, &machine, &directory, &release)?;
+        first.cpus = setup.cpus;
+        expect_fit(&mut first)?;
+        Ok(first)
+    }
+
+    /// The machine that a scenario asks for, with its files in `directory`, and the release of its
+    /// first kernel.
+    fn build(&self, setup: &Setup, directory: &Path) -> Result<(Machine, String), Error> {
         let context = self.context;
         let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
-        let directory = self.next_machine()?;
         let initrd = directory.join("first.cpio");
         host::write(&initrd, &self.first_user_space(setup)?)?;
         let firmware = if setup.efi {
@@ -101,6 +117,7 @@ impl<'c> Stage<'c> {
         } else {
             None
         };
+        let disks = disks(&setup.disks, directory)?;
         let reservation = setup.crashkernel.map(|size| format!("crashkernel={size} "));
         let reservation = reservation.unwrap_or_default();
         let boot = Boot::Linux {
@@ -121,13 +138,12 @@ impl<'c> Stage<'c> {
             dimms: setup.dimms,
             dimm_size: setup.dimm_size,
             virtio_mem: setup.virtio_mem,
+            signals: setup.signals,
+            disks,
             firmware,
             ..Machine::of(boot, setup.memory_mib)
         };
-        let mut first = self.come_up(setup, &machine, &directory, &kernel.release)?;
-        first.cpus = setup.cpus;
-        expect_fit(&mut first)?;
-        Ok(first)
+        Ok((machine, kernel.release.clone()))
     }
 
     /// Brings a machine to where its first user space is up: by booting, or by going on from where
@@ -139,9 +155,10 @@ impl<'c> Stage<'c> {
         directory: &Path,
         release: &str,
     ) -> Result<First<'_, 'c>, Error> {
-        // Firmware writes its variables into a file, of which a checkpoint knows nothing.
+        // A checkpoint knows nothing of files: the variables of firmware, and disks.
         let context = self.context;
-        let Some(checkpoints) = context.checkpoints().filter(|_| machine.firmware.is_none()) else {
+        let keeps = machine.firmware.is_none() && machine.disks.is_empty();
+        let Some(checkpoints) = context.checkpoints().filter(|_| keeps) else {
             return self.switch_on(machine, directory, release);
         };
         // All in which two machines of one context can differ.
@@ -230,7 +247,9 @@ impl<'c> Stage<'c> {
         host::write(&self.directory.join("outcome.json"), json.as_bytes())?;
         for machine in 1..=self.machines {
             let directory = self.directory.join(format!("machine-{machine}"));
-            for name in [RAM, "first.cpio", "vars.fd", installed::DISK, installed::SAVED] {
+            let files = [RAM, "first.cpio", "vars.fd", installed::DISK, installed::SAVED];
+            let disks = (0..MOST_DISKS).map(disk_name);
+            for name in files.into_iter().map(str::to_owned).chain(disks) {
                 let path = directory.join(name);
                 if path.exists() && !self.context.keep() {
                     let remove = if path.is_dir() { fs::remove_dir_all } else { fs::remove_file };
@@ -240,6 +259,21 @@ impl<'c> Stage<'c> {
         }
         Ok(self.outcome)
     }
+}
+
+/// Makes the images of a machine's disks.
+fn disks(wanted: &[SetupDisk], directory: &Path) -> Result<Vec<Disk>, Error> {
+    let disk = |(number, wanted): (usize, &SetupDisk)| {
+        let image = directory.join(disk_name(number));
+        disk::partitioned(&image, wanted.mib)?;
+        Ok(Disk { image, bus: wanted.bus, serial: format!("disk-{number}") })
+    };
+    wanted.iter().enumerate().map(disk).collect()
+}
+
+/// The image of a disk in its machine's directory.
+pub(crate) fn disk_name(number: usize) -> String {
+    format!("disk{number}")
 }
 
 /// A kernel that a developer brings must have what the scenario needs. This asks the running

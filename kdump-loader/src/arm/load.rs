@@ -16,7 +16,6 @@ use super::record::{Record, lock::HeldLock, origin::Origin};
 use super::request_for::advise;
 use super::rounds::{self, World};
 use super::{Aftermath, Error, aftermath, forget, generation, hold_arming_lock, set_aside};
-use crate::black_box;
 use crate::findings::recorded::RecordedAdvice;
 use crate::messages::{in_full, note, say, warn};
 
@@ -32,7 +31,6 @@ pub fn arm(
     origin: Origin,
     queue_reload: impl Fn() -> bool,
 ) -> Result<(bool, Summary), Error> {
-    black_box::before_load(root);
     let vmcoreinfo = machine.vmcoreinfo_text.clone();
     let mut live = Live { root, request, origin, vmcoreinfo, queue_reload, advice: Vec::new() };
     let (hotplug, (_, summary)) = rounds::arm(&mut live, machine)?;

@@ -20,8 +20,7 @@ use serde::Serialize;
 use super::load::kernel_updates_image;
 use super::record::Record;
 use super::request_for::{base_command_line, capture_initrd, expect_format, origin, print_advice};
-use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
-use crate::black_box;
+use super::{Aftermath, Error, aftermath, begin, forget, hold_arming_lock, set_aside};
 use crate::black_box::armed::ArmedBox;
 use crate::capture::parameters;
 use crate::findings::advice;
@@ -52,11 +51,10 @@ pub struct Output {
 pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Result<Output, Error> {
     let mut origin = origin(root, options);
     let Options { kernel: kernel_path, initrd: initrd_path, append, reuse_cmdline, .. } = options;
-    preflight::privileged(root)?;
+    begin(root)?;
     let machine = Reservation::read(root)?;
     preflight::file_permitted(root, &machine.kexec)?;
     let crash_region = machine.crash_region()?;
-    black_box::before_load(root);
     let read = Files::read(kernel_path, initrd_path.as_deref(), crash_region)?;
     origin.read(&read);
     let Files { kernel, initrd } = read;

@@ -109,7 +109,7 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
 
 /// Arms with kexec_load(2) and this project's purgatory.
 fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
-    preflight::privileged(root)?;
+    arm::begin(root)?;
     // Comes first: a locked-down kernel hides part of the machine, which would look like another
     // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;

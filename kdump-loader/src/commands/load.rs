@@ -9,6 +9,7 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{Error, LIVE, print_json};
+use crate::arm;
 use crate::arm::generation::next_generation;
 use crate::arm::load;
 use crate::arm::load_file;
@@ -30,7 +31,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
         return with_file_load(arguments);
     }
     let root = Path::new(LIVE);
-    preflight::privileged(root)?;
+    arm::begin(root)?;
     // Comes first: a locked-down kernel hides part of the machine, which would look like another
     // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;

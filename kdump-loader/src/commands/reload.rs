@@ -51,7 +51,7 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
             }
         }
     }
-    preflight::privileged(root)?;
+    arm::begin(root)?;
     let _lock = hold_reload_lock(root)?;
     if let Err(error) = ArmedBox::note_shutdown(root, None) {
         warn(format_args!("{}", in_full(&error)));

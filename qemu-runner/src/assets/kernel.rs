@@ -7,6 +7,7 @@
 
 mod config; // what it was built with
 mod modules; // drivers outside of it
+mod depmod; // as they are installed
 pub mod payload; // vmlinux inside of a bzImage
 
 use std::fs;
@@ -19,7 +20,7 @@ use crate::error::Error;
 use crate::host;
 
 pub use config::{Config, Setting};
-pub use modules::Modules;
+pub(crate) use modules::Modules;
 
 /// `kernel_version` in the setup header: where the release is, less 0x200
 /// (Documentation/arch/x86/boot.rst).
@@ -34,7 +35,8 @@ pub struct KernelUnderTest {
     pub kernel: Kernel,
     /// What it was built with, if that is known.
     pub config: Option<Config>,
-    modules: Option<Modules>,
+    /// Drivers outside of it, if they were passed.
+    pub(crate) modules: Option<Modules>,
 }
 
 impl KernelUnderTest {

@@ -151,7 +151,7 @@ fn play(
 /// The machine of every case.
 pub(super) fn machine(cpu: Cpu, boot: Boot) -> Machine {
     let machine = Machine::of(boot, MEMORY_MIB);
-    Machine { cpu: cpu.argument(), max_cpus: MAX_CPUS, dimms: DIMMS, ..machine }
+    Machine { cpu: cpu.argument(), max_cpus: MAX_CPUS, dimms: DIMMS, signals: true, ..machine }
 }
 
 fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Error> {

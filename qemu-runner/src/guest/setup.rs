@@ -1,6 +1,7 @@
 //! What a scenario asks for: its machine, and the contents of both user spaces.
 
 use crate::machine;
+use crate::machine::disk::Bus;
 
 /// Paths in the first kernel's user space.
 pub mod guest {
@@ -15,7 +16,7 @@ pub mod guest {
     pub const INITRD: &str = "/boot/capture.cpio";
     /// A purgatory that another project has built.
     pub const PURGATORY: &str = "/boot/purgatory.ro";
-    /// The kernel's modules for virtio-mem, by names in the order in which they must be loaded.
+    /// Modules of the kernel that a scenario needs, by names in the order in which they must be loaded.
     pub const DRIVERS: &str = "/lib/drivers";
     /// Both, with the capture kernel's usual command line, in one file.
     pub const UKI: &str = "/boot/capture.efi";
@@ -40,6 +41,8 @@ pub struct Setup {
     pub crashkernel: Option<&'static str>,
     pub append: &'static str,
     pub efi: bool,
+    /// Devices by which the purgatory can signal.
+    pub signals: bool,
     /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
     pub makedumpfile: bool,
     pub packaging: Packaging,
@@ -52,6 +55,18 @@ pub struct Setup {
     /// udev, flock, the poller and the trigger in the first kernel's user space.
     pub storm: bool,
     pub files: Vec<GuestFile>,
+    /// Disks besides those that a scenario's machine has anyway.
+    pub disks: Vec<SetupDisk>,
+    /// Modules of the kernel that are installed, with all that they need, and loaded from
+    /// [`guest::DRIVERS`].
+    pub modules: &'static [&'static str],
+}
+
+/// A disk with a GPT and one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct SetupDisk {
+    pub bus: Bus,
+    pub mib: u64,
 }
 
 /// A file of the first kernel's user space that a scenario has written.
@@ -88,6 +103,7 @@ impl Default for Setup {
             crashkernel: Some("256M"),
             append: "",
             efi: false,
+            signals: false,
             makedumpfile: true,
             packaging: Packaging::BzImage,
             peer: false,
@@ -96,6 +112,8 @@ impl Default for Setup {
             ballast_mib: 1,
             storm: false,
             files: Vec::new(),
+            disks: Vec::new(),
+            modules: &[],
         }
     }
 }

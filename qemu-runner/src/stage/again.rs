@@ -1,18 +1,38 @@
 //! After a reset: the same machine boots the first kernel again, and its memory still has what the
 //! crash left there.
 
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use super::capture::Crashed;
 use super::first::First;
+use super::{Setup, Stage};
 use crate::error::{Error, check_eq};
 use crate::evidence::outcome::{Evidence, Phase};
 use crate::guest::initramfs::Role;
+use crate::machine::vm::RAM;
 
 impl First<'_, '_> {
     /// From now on a reset boots the machine again, instead of ending it.
     pub(crate) fn survive_resets(&mut self) -> Result<(), Error> {
         self.vm.monitor.survive_resets()
+    }
+}
+
+impl<'c> Stage<'c> {
+    /// Boots the first kernel in the memory file of a machine that is gone. To the kernel this is a
+    /// reset: firmware runs, and memory has what was in it.
+    fn boot_in(&mut self, memory: &Path, setup: &Setup) -> Result<First<'_, 'c>, Error> {
+        let directory = self.next_machine()?;
+        let (machine, release) = self.build(setup, &directory)?;
+        fs::rename(memory, directory.join(RAM)).map_err(Error::file("move", memory))?;
+        // Not `switch_on`, which may begin again with new memory.
+        let mut vm = self.start(&machine, &directory, None)?;
+        let found = vm.await_greeting(Role::First, |_| Ok(()))?;
+        check_eq!(found, release, "release of the first kernel")?;
+        self.outcome.now(format!("Linux {found} is up, in the memory of the machine before"));
+        Ok(First::new(self, vm, found))
     }
 }
 
@@ -48,5 +68,13 @@ impl<'s, 'c> Crashed<'s, 'c> {
         stage.outcome.evidence = Evidence::default();
         stage.outcome.now(format!("Linux {release} is up again"));
         Ok(First::new(stage, vm, release))
+    }
+    /// Boots a first kernel as `setup` says in the memory that this machine leaves. QEMU is told
+    /// the kernel's command line once, so this is another QEMU.
+    pub(crate) fn boot_again_as(self, setup: &Setup) -> Result<First<'s, 'c>, Error> {
+        let Self { stage, vm, .. } = self;
+        let memory = vm.directory().join(RAM);
+        drop(vm);
+        stage.boot_in(&memory, setup)
     }
 }

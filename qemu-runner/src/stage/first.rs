@@ -1,6 +1,7 @@
 //! The first kernel: armed, hot-plugged, damaged, panicked.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -13,7 +14,7 @@ use crate::evidence::outcome::{Evidence, Phase};
 use crate::machine::agent::Output;
 use crate::machine::vm::Vm;
 use crate::stage::load::{CAPTURE_APPEND, Loaded, json, load_command, number};
-use crate::stage::{BOOT_CPUS, Stage, guest};
+use crate::stage::{BOOT_CPUS, Stage, disk_name, guest};
 
 /// A page that user space of the crashed kernel has written.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,14 @@ pub struct Sentinel {
     pub address: u64,
     pub seed: u64,
 }
+
+/// Bytes of a memory block (`memory_block_size_bytes`, below 64 GiB of memory,
+/// arch/x86/mm/init_64.c).
+pub const MEMORY_BLOCK: u64 = 128 << 20;
+/// What is in pages that were freed: so many bytes that each page begins with all of them.
+pub const FREED: &[u8; 16] = b"a freed page...\n";
+/// How many pages are freed.
+pub const FREED_PAGES: usize = 16 << 10;
 
 /// What is known of the crashed kernel: the measure of a complete vmcore.
 #[derive(Clone, Debug)]
@@ -56,6 +65,21 @@ impl<'s, 'c> First<'s, 'c> {
 
     pub fn note(&mut self, what: impl Into<String>) {
         self.stage.outcome.now(what);
+    }
+
+    /// The image of the machine's disk of this number.
+    pub fn disk(&self, number: usize) -> PathBuf {
+        self.vm.directory().join(disk_name(number))
+    }
+
+    /// Loads the modules that the machine's disks or memory need. Without any, the drivers are
+    /// built in.
+    pub fn load_drivers(&mut self) -> Result<(), Error> {
+        let command = format!(
+            "for module in {}/*.ko; do [ ! -e $module ] || insmod $module || exit; done",
+            guest::DRIVERS
+        );
+        self.vm.run_ok(&command).map(drop)
     }
 
     /// Runs the loader with these arguments, whatever comes of it.
@@ -190,12 +214,13 @@ impl<'s, 'c> First<'s, 'c> {
     }
 
     /// Plugs in a DIMM and a CPU after a sentinel was written into old memory, and writes one into
-    /// the DIMM. The kernel rewrites the elfcorehdr on each.
-    pub fn grow(&mut self) -> Result<(), Error> {
+    /// the DIMM, whose range is returned. The kernel rewrites the elfcorehdr on each.
+    pub fn grow(&mut self) -> Result<Range<u64>, Error> {
         self.place_sentinel(2)?;
         let dimm = self.add_dimm(0)?;
         self.add_cpu()?;
-        self.place_sentinel_in(1, &dimm)
+        self.place_sentinel_in(1, &dimm)?;
+        Ok(dimm)
     }
 
     /// Plugs in a DIMM and returns the memory that Linux has gained.
@@ -259,6 +284,29 @@ impl<'s, 'c> First<'s, 'c> {
         self.note(format!("sentinel {seed} written at {address:#x}"));
         self.sentinels.push(Sentinel { address, seed });
         Ok(())
+    }
+
+    /// Fills [`FREED_PAGES`] pages with [`FREED`], and frees them. They are in the zone of `dimm`,
+    /// which user space gets first. Single CPUs keep thousands of freed pages on lists of their own,
+    /// which count as used. Returns how many that are.
+    pub fn free_pages(&mut self, dimm: &Range<u64>) -> Result<usize, Error> {
+        let line = str::from_utf8(FREED).expect("text").trim_end();
+        let mib = (FREED_PAGES * sentinel::PAGE_SIZE) >> 20;
+        self.vm.run_ok(&format!(
+            "yes {line} | head -c 1048576 >/tmp/mib && \
+             for mib in $(seq {mib}); do cat /tmp/mib || exit; done >/tmp/freed && \
+             rm /tmp/mib /tmp/freed"
+        ))?;
+        // Empties these lists (`zone_pcp_disable` in `offline_pages`, mm/memory_hotplug.c).
+        let block = dimm.end / MEMORY_BLOCK - 1;
+        let state = format!("/sys/devices/system/memory/memory{block}/state");
+        self.toggle(&format!("memory block {block}"), &state, ["offline", "online_movable"])?;
+        // `zoneinfo_show_print`, mm/vmstat.c.
+        let listed = self
+            .vm
+            .run_ok("awk '$1 == \"count:\" { sum += $2 } END { print sum }' /proc/zoneinfo")?;
+        self.note(format!("{FREED_PAGES} pages with a pattern freed; CPUs list {listed}"));
+        number(&listed)
     }
 
     /// Flips bit `bit` of a byte of the guest's memory from outside.

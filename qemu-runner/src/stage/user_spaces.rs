@@ -1,5 +1,7 @@
 //! What the initrds of both kernels hold.
 
+use std::collections::BTreeSet;
+
 use loader::request::InputFile;
 
 use super::{
@@ -55,10 +57,29 @@ impl Stage<'_> {
             first.host_file(guest::POLLER, 0o755, &context.built(context::POLLER)?)?;
             first.host_file(guest::TRIGGER, 0o755, &context.built(context::TRIGGER)?)?;
         }
+        let mut drivers = Vec::new();
         if setup.virtio_mem != 0 {
-            for (order, file) in context.virtio_mem()?.iter().enumerate() {
-                first.module(&format!("{}/{order:02}.ko", guest::DRIVERS), file)?;
+            drivers.extend(context.virtio_mem()?);
+        }
+        if !setup.modules.is_empty() {
+            let modules = context.modules(setup.series.unwrap_or(context.series()))?;
+            for module in setup.modules.iter().filter(|module| !modules.is_built_in(module)) {
+                drivers.extend(modules.with_dependencies(module)?);
             }
+            for (path, bytes) in modules.installed(setup.modules, &kernel.release)? {
+                first.file(&path, 0o644, &bytes);
+            }
+            // It says whether the kernel decompresses modules.
+            let config = format!("config-{}", kernel.release);
+            let beside = kernel.vmlinuz.with_file_name(&config);
+            if beside.exists() {
+                first.host_file(&format!("/boot/{config}"), 0o644, &beside)?;
+            }
+        }
+        let mut seen = BTreeSet::new();
+        drivers.retain(|file| seen.insert(file.clone()));
+        for (order, file) in drivers.iter().enumerate() {
+            first.module(&format!("{}/{order:02}.ko", guest::DRIVERS), file)?;
         }
         setup.files.iter().for_each(|file| first.file(file.path, file.mode, file.text.as_bytes()));
         if let Some(name) = setup.purgatory {

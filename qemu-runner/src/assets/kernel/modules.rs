@@ -18,7 +18,7 @@ const BUILT_IN: &str = "modules.builtin";
 const DEPENDS: &[u8] = b"\0depends=";
 
 #[derive(Clone, Debug)]
-pub struct Modules {
+pub(crate) struct Modules {
     directory: PathBuf,
     files: Vec<PathBuf>,
     built_in: Vec<String>,
@@ -26,7 +26,7 @@ pub struct Modules {
 
 impl Modules {
     /// Those below `directory`, for the kernel of this release.
-    pub(super) fn open(directory: &Path, release: &str) -> Result<Self, Error> {
+    pub(crate) fn open(directory: &Path, release: &str) -> Result<Self, Error> {
         let places = ["", "lib/modules/RELEASE", "usr/lib/modules/RELEASE", "RELEASE"];
         let places = places.map(|place| directory.join(place.replace("RELEASE", release)));
         let Some(found) = places.iter().find(|place| place.join(BUILT_IN).is_file()) else {
@@ -44,12 +44,16 @@ impl Modules {
         Ok(Self { directory: found.clone(), files, built_in })
     }
 
-    pub(super) fn is_built_in(&self, module: &str) -> bool {
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn is_built_in(&self, module: &str) -> bool {
         self.built_in.iter().any(|name| name == module)
     }
 
     /// The module's file after those of all that it needs.
-    pub(super) fn with_dependencies(&self, module: &str) -> Result<Vec<PathBuf>, Error> {
+    pub(crate) fn with_dependencies(&self, module: &str) -> Result<Vec<PathBuf>, Error> {
         let mut order = Vec::new();
         self.add(module, &mut order)?;
         Ok(order)
@@ -77,12 +81,12 @@ impl Modules {
 }
 
 /// What a module file is called when it is loaded; none of another file.
-fn name(path: &Path) -> Option<String> {
+pub(super) fn name(path: &Path) -> Option<String> {
     let (name, _) = path.file_name()?.to_str()?.split_once(".ko")?;
     Some(name.replace('-', "_"))
 }
 
-fn dependencies(module: &[u8]) -> Vec<String> {
+pub(super) fn dependencies(module: &[u8]) -> Vec<String> {
     let Some(at) = memmem::find(module, DEPENDS) else { return Vec::new() };
     let list = module[at + DEPENDS.len()..].split(|&byte| byte == 0).next().unwrap_or_default();
     let list = String::from_utf8_lossy(list);

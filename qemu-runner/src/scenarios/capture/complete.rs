@@ -3,11 +3,7 @@
 use crate::error::{Error, check_eq};
 use crate::machine::DIMM_SIZE;
 use crate::scenario::table;
-use crate::stage::{Armed, First, Setup, Stage, number};
-
-/// Bytes of a memory block (`memory_block_size_bytes`, below 64 GiB of memory,
-/// arch/x86/mm/init_64.c).
-pub(in crate::scenarios) const MEMORY_BLOCK: u64 = 128 << 20;
+use crate::stage::{Armed, First, MEMORY_BLOCK, Setup, Stage, number};
 
 table! {
     "capture", [Makedumpfile], |stage| capture(stage, &Setup::default()),

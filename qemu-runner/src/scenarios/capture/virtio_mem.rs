@@ -6,9 +6,8 @@ use std::time::Duration;
 use crate::error::{Error, check_eq};
 use crate::evidence::iomem::Iomem;
 use crate::scenario::table;
-use crate::scenarios::capture::complete::MEMORY_BLOCK;
 use crate::scenarios::program::reload::{configure, expect_reload, expect_yes};
-use crate::stage::{First, Setup, Stage, guest};
+use crate::stage::{First, MEMORY_BLOCK, Setup, Stage, guest};
 
 /// How large the device can get, in blocks of memory ...
 const BLOCKS: u64 = 6;
@@ -28,11 +27,7 @@ table! {
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { virtio_mem: BLOCKS * MEMORY_BLOCK, ..Setup::default() })?;
-    // Without any, the drivers are built in.
-    first.vm.run_ok(&format!(
-        "for module in {}/*.ko; do [ ! -e $module ] || insmod $module || exit; done",
-        guest::DRIVERS
-    ))?;
+    first.load_drivers()?;
     let at_boot = first.iomem()?;
     resize(&mut first, &at_boot, 1)?;
 

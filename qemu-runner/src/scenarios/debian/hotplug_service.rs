@@ -9,9 +9,9 @@ use std::time::Duration;
 use crate::error::{Error, check, check_eq, expect_words};
 use crate::machine::deadline::Deadline;
 use crate::scenario::table;
-use crate::scenarios::capture::complete::MEMORY_BLOCK;
 use crate::scenarios::debian::service::expect_saved_dump;
 use crate::scenarios::debian::stays_armed;
+use crate::stage::MEMORY_BLOCK;
 use crate::stage::installed::{self, Guest, Kexec, LOADER};
 use crate::stage::{BOOT_CPUS, First, OOPS, Stage, number};
 
@@ -99,7 +99,7 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
 const SHUT_DOWN: [&str; 1] = ["no panic is recorded; an orderly shutdown or reboot began 20"];
 
 /// What the README tells an operator, and what `service check` says before and after.
-fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
+pub(in crate::scenarios) fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
     let before = first.vm.run_to(1, &format!("{LOADER} service check"))?;
     expect_words("`service check` before", &before, &OTHERS)?;
     first.vm.run_ok("echo 0 >/proc/sys/kernel/panic_on_oops")?;
@@ -131,7 +131,7 @@ fn expect_status_names_the_saver(first: &mut First<'_, '_>) -> Result<(), Error>
 }
 
 /// The loader's service arms, and no other service does.
-fn expect_armed_at_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
+pub(in crate::scenarios) fn expect_armed_at_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
     // "degraded" is none of our business: it is said of any unit that has failed.
     first.vm.run_ok(
         "systemctl is-system-running --wait; \

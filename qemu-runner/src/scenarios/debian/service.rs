@@ -91,7 +91,9 @@ pub(in crate::scenarios) fn expect_saved_dump(
 }
 
 /// It was our purgatory that verified the image, and it has told the capture kernel.
-fn expect_our_purgatory(crashed: &mut Crashed<'_, '_>) -> Result<(), Error> {
+pub(in crate::scenarios) fn expect_our_purgatory(
+    crashed: &mut Crashed<'_, '_>,
+) -> Result<(), Error> {
     crashed.await_said("the purgatory's verdict", |said| matches!(said, Said::Verdict(_)))?;
     crashed.expect_verdict(Verdict::Ok)?;
     let line = crashed.vm.await_words("the capture kernel's command line", COMMAND_LINE)?;

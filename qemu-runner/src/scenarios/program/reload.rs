@@ -6,7 +6,7 @@ use crate::error::{Error, check, check_eq, expect_words};
 use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
 use crate::machine::DIMM_SIZE;
 use crate::scenario::table;
-use crate::scenarios::capture::complete::MEMORY_BLOCK;
+use crate::stage::MEMORY_BLOCK;
 use crate::stage::{CAPTURE_APPEND, First, RESET_DELAY_S, Setup, Stage, guest, json, load_command};
 
 const CONFIG: &str = "/etc/kdump-loader.toml";
