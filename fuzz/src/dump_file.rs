@@ -43,8 +43,9 @@ pub fn check(data: &[u8]) -> Answer {
         }
         let at = descriptors + rank * 24;
         rank += 1;
-        let descriptor = [(0, 8), (8, 4), (12, 4)].map(|(from, len)| word(data, at + from, len));
-        let [Some(offset), Some(len), Some(flags)] = descriptor else {
+        let descriptor =
+            [(0, 8), (8, 4), (12, 4), (16, 8)].map(|(from, len)| word(data, at + from, len));
+        let [Some(offset), Some(len), Some(flags), Some(_)] = descriptor else {
             assert!(state.is_err(), "page {pfn:#x} has no descriptor");
             all_read = false;
             continue;

@@ -104,7 +104,7 @@ fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 /// Digits alone, below 2^64.
 fn decimal(value: &str) -> Option<u128> {
     let number = value.bytes().try_fold(0u128, |number, byte| {
-        let digit = byte.is_ascii_digit().then_some(byte - b'0')?;
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
         Some(number * 10 + u128::from(digit)).filter(|&number| number < 1 << 64)
     });
     number.filter(|_| !value.is_empty())
@@ -132,7 +132,9 @@ fn physical(address: u128, len: u128) -> Option<[u128; 2]> {
 
 /// An input of VMCOREINFO, and of a ring of this size with arrays at these virtual addresses.
 fn input(vmcoreinfo: &str, bits: [u32; 2], at: [u64; 3]) -> Vec<u8> {
-    let mut ring = Writer { addresses: at, ..Writer::new(3, 8) }.ringbuffer();
+    let mut writer = Writer::new(3, 8);
+    writer.addresses = at;
+    let mut ring = writer.ringbuffer();
     for (at, bits) in [LAYOUT.count_bits, LAYOUT.size_bits].into_iter().zip(bits) {
         ring[at..at + 4].copy_from_slice(&bits.to_le_bytes());
     }
