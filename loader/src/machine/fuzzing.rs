@@ -3,9 +3,9 @@
 //!
 //! They need the feature `fuzzing`. All other code uses [`Machine::read`](super::Machine::read).
 
-use super::source::{self, Found, Source};
 use super::printk::{self, PrintkRing, Unresolved};
 use super::signals::{self, Kcs};
+use super::source::{self, Found, Source};
 use super::vmcoreinfo::Vmcoreinfo;
 use super::{CpuFacts, Error, Kcore, Machine, cpus, iomem, kcore, kexec};
 use crate::phys::PhysRange;
