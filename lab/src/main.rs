@@ -4,6 +4,7 @@
 //! bench/      how long each purgatory takes to verify one image, by the code of the built binaries
 //! storm/      memory comes block after block: which way keeps the crash image up to date
 //! panics.rs   panics at drawn moments while memory and CPUs come and go; the cause of each miss
+//! long_life   many reloads in a row, and many devices that come and go
 //! pages/      pages and pictures, checked in a browser
 //! open_dump   crash and drgn open the dump of a machine that crashed after hotplug
 //! plots/      the pictures in docs/, drawn from the records beside them
@@ -12,6 +13,7 @@
 //! `cargo xtask test` runs `cargo lab check`, the part of `bench` that has caught defects.
 
 mod bench;
+mod long_life;
 mod machine;
 mod open_dump;
 mod pages;
@@ -40,6 +42,7 @@ struct Cli {
 enum Command {
     Storm(storm::Args),
     Panics(panics::Args),
+    LongLife(long_life::Args),
     Bench(bench::Args),
     OpenDump(open_dump::Args),
     Pages(pages::Args),
@@ -65,6 +68,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Storm(args) => args.run(&repo),
         Command::Panics(args) => args.run(&repo),
+        Command::LongLife(args) => args.run(&repo),
         Command::Bench(args) => args.run(&repo),
         Command::OpenDump(args) => args.run(&repo),
         Command::Pages(args) => args.run(&repo),
