@@ -153,9 +153,27 @@ pub struct Last {
     /// Tell every panic that is kept, the oldest first
     #[arg(long)]
     pub all: bool,
+    /// Write the same as a web page that stands alone, with the end of each log
+    ///
+    /// It needs no network and no script. FILE is replaced atomically; a symbolic link is rejected.
+    /// If FILE is - or missing, the page goes to standard output. Logs can hold secrets: read the
+    /// page before you share it.
+    #[cfg(feature = "picture")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        default_missing_value = STANDARD_OUTPUT,
+        conflicts_with_all = ["json", "note_shutdown"]
+    )]
+    pub html: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Only note that an orderly shutdown or reboot begins, so that the next boot can tell it from
+    /// a reset; used by the service
+    #[arg(long, conflicts_with_all = ["all", "json"])]
+    pub note_shutdown: bool,
     /// Examine the machine below this directory, for tests and bug reports
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
     pub root: PathBuf,
@@ -174,8 +192,8 @@ pub struct Watch {
 pub struct Plan {
     #[command(flatten)]
     pub image: Options,
-    /// Plan for the machine of this snapshot
-    #[arg(long, value_name = "DIR")]
+    /// Plan for the machine of this snapshot, which has no modules for --capture
+    #[arg(long, value_name = "DIR", conflicts_with = "capture")]
     pub snapshot: Option<PathBuf>,
     /// Draw the crash region as SVG: segments, free memory, and what is hashed
     ///

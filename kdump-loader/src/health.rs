@@ -25,7 +25,7 @@ use files::Files;
 pub use saver::Saver;
 pub use wished::files_of_config;
 
-mod files; // [0] reads files below a root
+pub(crate) mod files; // [0] reads files below a root
 mod armed; // whether the armed image is up to date, and what its purgatory can do
 mod reloads; // whether reloads have failed or wait
 mod settings; // whether a crash reaches the capture kernel
@@ -34,7 +34,7 @@ mod capture; // the capture kernel and its files
 mod command_line; // problems of its command line
 mod room; // whether it has enough memory
 mod saver; // the program that saves the dump
-mod dump_target; // the place where it saves the dump
+pub(crate) mod dump_target; // the place where it saves the dump
 pub mod last_dump; // the dump of an earlier panic
 mod last_panic; // whether an operator has seen that it left none
 mod wished; // the same checks for the config's files, before they are armed

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 
-mod compression;
+pub mod compression;
 
 /// Limit of the unpacked size. Debian's initrd for a capture kernel has 35 MB.
 const MOST_UNPACKED: u64 = 1 << 30;

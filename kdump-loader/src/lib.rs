@@ -6,6 +6,7 @@
 mod messages; // on standard error
 pub mod options; // the options of an image, from the command line or the config
 pub mod initrd; // the contents of an initrd
+pub mod capture; // the initrd of --capture
 pub mod findings; // problems, and the answer that they lead to
 pub mod arm; // arming, and its record
 pub mod black_box; // what the boot after a panic can tell

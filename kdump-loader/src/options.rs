@@ -15,11 +15,13 @@ use std::collections::BTreeMap;
 use std::ops::Not;
 use std::path::PathBuf;
 
+use capture_init::DumpLevel;
 use clap::Args;
 use handoff::OnCorrupt;
 use loader::request::{Confidential, Console, EngineChoice, SignalChoice};
 use serde::{Deserialize, Serialize};
 
+use crate::capture::Place;
 use words::{console, leaf_size, reset_delay, signal};
 
 /// Whether the image has a black box.
@@ -45,6 +47,43 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "wire::optional_path")]
     pub initrd: Option<PathBuf>,
+    /// Save the dump without the distribution's initrd: to a directory on ext4 or xfs, or to a
+    /// partition that holds nothing else
+    ///
+    /// TARGET is a directory such as /var/crash, PARTUUID=ID, serial:NUMBER of a whole disk, or a
+    /// device below /dev, whose PARTUUID or serial number is then used. A partition or disk is
+    /// overwritten. The initrd is made now, from the modules that the target needs. LVM, LUKS,
+    /// RAID, btrfs and network are rejected; use --initrd for them. Adds to the command line,
+    /// unless they are there: nr_cpus=1 cryptomgr.notests reset_devices acpi_no_memhotplug
+    /// panic=10, and the running kernel's console=.
+    #[arg(long, value_name = "TARGET", conflicts_with = "initrd", value_parser = Place::parse)]
+    #[serde(skip_serializing_if = "Option::is_none", with = "wire::capture")]
+    pub capture: Option<Place>,
+    /// What the dump of --capture leaves out [default: 17]
+    #[arg(long, value_name = "LEVEL", requires = "capture",
+          value_parser = words::listed(&words::saving::DUMP_LEVEL, words::saving::dump_level))]
+    #[serde(skip_serializing_if = "Option::is_none", with = "wire::dump_level")]
+    pub dump_level: Option<DumpLevel>,
+    /// Seconds for saving the dump of --capture, after which the machine is reset [default: no
+    /// limit]
+    #[arg(long, value_name = "SECONDS", requires = "capture",
+          value_parser = words::saving::capture_timeout)]
+    #[serde(skip_serializing_if = "Option::is_none", with = "wire::capture_timeout")]
+    pub capture_timeout: Option<u32>,
+    /// How many dumps of --capture stay in the directory, with the new one [default: 5]
+    ///
+    /// The oldest are removed after the new dump is complete.
+    #[arg(long, value_name = "COUNT", requires = "capture",
+          value_parser = words::saving::keep_dumps)]
+    #[serde(skip_serializing_if = "Option::is_none", with = "wire::keep_dumps")]
+    pub keep_dumps: Option<u32>,
+    /// How many bytes of dumps of --capture stay in the directory, such as 20G [default: no limit]
+    ///
+    /// The new dump stays in any case.
+    #[arg(long, value_name = "SIZE", requires = "capture",
+          value_parser = words::saving::keep_bytes)]
+    #[serde(skip_serializing_if = "Option::is_none", with = "wire::keep_bytes")]
+    pub keep_bytes: Option<u64>,
     /// Command line of the capture kernel. With --reuse-cmdline, added to the running kernel's. For
     /// a unified kernel image, defaults to the embedded one
     #[arg(long, value_name = "STRING")]

@@ -18,11 +18,7 @@ impl fmt::Display for Log {
         }
         for group in self.entries.chunk_by(|one, next| is_damaged(one) && is_damaged(next)) {
             match &group[0] {
-                Entry::Record(Record { time, text, .. }) => {
-                    let prefix =
-                        format!("[{:5}.{:06}] ", time / NANOSECONDS, time % NANOSECONDS / 1000);
-                    write_text(out, &prefix, text)?;
-                }
+                Entry::Record(record) => write!(out, "{record}")?,
                 Entry::Text { text } => write_text(out, "[            ] ", text)?,
                 Entry::Damaged { damage, .. } => {
                     let (count, why) = (group.len(), damage.words());
@@ -33,6 +29,15 @@ impl fmt::Display for Log {
             }
         }
         Ok(())
+    }
+}
+
+/// With a line feed after each line.
+impl fmt::Display for Record {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { time, text, .. } = self;
+        let prefix = format!("[{:5}.{:06}] ", time / NANOSECONDS, time % NANOSECONDS / 1000);
+        write_text(out, &prefix, text)
     }
 }
 

@@ -30,13 +30,13 @@ pub(crate) const TRIGGER: &str = "target/dist/trigger";
 /// The purgatory that is in the loader, with symbols.
 pub(crate) const PURGATORY: &str = "target/dist/purgatory.debug";
 /// The purgatory for Linux as it ships: it has no console.
-pub(crate) const LINUX_DROP_IN: &str = "target/dist/purgatory-linux.ro";
+pub const LINUX_DROP_IN: &str = "target/dist/purgatory-linux.ro";
 /// Linux's purgatory with COM1 for its console, which is not shipped.
 pub const LINUX_DROP_IN_WITH_CONSOLE: &str = "target/drop-in/purgatory-linux-com1.ro";
 /// The same, but it resets the machine when something is corrupt.
 pub const LINUX_DROP_IN_RESETTING: &str = "target/drop-in/purgatory-linux-com1-reset.ro";
 /// The purgatory for kexec-tools, and the same with names for its functions.
-pub(crate) const KEXEC_TOOLS_DROP_IN: &str = "target/dist/purgatory-kexec-tools.ro";
+pub const KEXEC_TOOLS_DROP_IN: &str = "target/dist/purgatory-kexec-tools.ro";
 pub(crate) const KEXEC_TOOLS_DROP_IN_SYMBOLS: &str = "target/dist/purgatory-kexec-tools.debug";
 /// Where `cargo xtask qemu bare` puts crash kernel, capture payload and the maker of disk images.
 const BARE: &str = "target/bare";
@@ -85,6 +85,12 @@ impl Context {
     /// capture kernel of every scenario, storm and panic.
     pub fn with_kernel(self, kernel: KernelUnderTest) -> Self {
         Self { under_test: Some(Arc::new(kernel)), ..self }
+    }
+
+    /// The same with another kexec-tools than Debian's.
+    pub fn with_kexec(self, kexec: GuestProgram) -> Self {
+        let assets = self.assets.map(|assets| Assets { kexec: Part::Present(kexec), ..assets });
+        Self { assets, ..self }
     }
 
     /// The same, but every vmcore that is found complete stays as `vmcore` under `target/qemu/`.

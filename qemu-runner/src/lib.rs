@@ -21,6 +21,7 @@
 //! bare/          the fault matrix: our own kernel crashes, so there is no user space
 //! storm/         memory that comes block after block, and who keeps the image up to date
 //! panics/        the same, with a panic at a drawn moment
+//! built_in.rs    a kernel that was built with our purgatory
 //! long_life.rs   many reloads in a row, and many devices that come and go
 //! readers.rs     a dump for crash and drgn, and what they must find in it
 //! page/          what came out, as a page for people
@@ -43,6 +44,7 @@ pub mod fixture; // files of tests/fixtures that a real kernel wrote
 pub mod bare;
 pub mod storm;
 pub mod panics;
+pub mod built_in;
 pub mod long_life;
 pub mod readers;
 pub mod page;

@@ -18,11 +18,11 @@ mod program {
     pub(super) mod reload; // what keeps the image up to date
     pub(super) mod kexec; // as `kexec`
 }
-mod peers {
+pub(crate) mod peers {
     pub(super) mod peer; // kexec-tools on the same stage
     pub(super) mod same_image; // images compared byte by byte
     pub(super) mod foreign; // their purgatories, armed by our loader
-    pub(super) mod drop_ins; // our purgatory, armed by their loaders
+    pub(crate) mod drop_ins; // our purgatory, armed by their loaders
 }
 mod debian {
     pub(super) mod service; // Debian's kdump-tools

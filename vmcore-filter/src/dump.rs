@@ -13,7 +13,6 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use crate::Unfiltered;
 use crate::bitmap::Bitmap;
 use crate::classes::{Classes, LeftOut};
 use crate::facts;
@@ -22,9 +21,13 @@ use crate::level::Level;
 use crate::output::Output;
 use crate::pages::PageWriter;
 use crate::vmcore::Vmcore;
+use crate::{PAGE_LEN, Unfiltered};
 
 /// A bitmap of 2^15 pages fills a block.
 const BLOCK_PAGE_BITS: u32 = 15;
+
+/// Both bitmaps of memory below 1 TiB, in bytes. Longer ones must not be longer than the memory.
+const SHORT_BITMAPS: u64 = 64 << 20;
 
 /// Why there is no dump, or an incomplete one.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,22 @@ pub enum Error {
         offset: u64,
         /// The cause.
         source: io::Error,
+    },
+    /// A little memory at a high address would need bitmaps that are longer than the memory.
+    /// Nothing was written.
+    #[error(
+        "memory up to {end:#x} needs bitmaps of {len} bytes, more than {most}, although the vmcore \
+         has only {memory} bytes of memory; its program headers are damaged"
+    )]
+    LongBitmaps {
+        /// The address after the last page.
+        end: u64,
+        /// Bytes of both bitmaps.
+        len: u64,
+        /// The limit.
+        most: u64,
+        /// Bytes of memory in the vmcore.
+        memory: u64,
     },
     /// There is no memory for the compressor.
     #[error("out of memory for compressing pages")]
@@ -93,7 +112,7 @@ pub struct Summary {
     /// Pages that could not be read from the vmcore. If there are any, the dump says that it is
     /// incomplete.
     pub unreadable: u64,
-    /// Bytes of the dump. The file or partition may be longer.
+    /// Bytes of the dump. A file that was longer, or a partition, has other bytes after them.
     pub bytes: u64,
     /// Why free pages were kept although the level leaves them out.
     pub unfiltered: Option<Unfiltered>,
@@ -105,6 +124,14 @@ pub type OnProgress<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 /// Writes a dump of `core` to `output`, from offset 0.
 ///
 /// If free pages cannot be found, they are kept, and the summary says why.
+///
+/// A regular file that was longer keeps its old bytes after the dump. The caller cuts them off with
+/// `set_len(summary.bytes)`.
+///
+/// # Errors
+///
+/// After [`Error::LongBitmaps`] the output is unchanged. After any other error there is no dump, or
+/// an incomplete one, which can be read as far as it got.
 pub fn dump(
     core: &Vmcore,
     level: Level,
@@ -121,6 +148,7 @@ pub fn dump(
     let done = if unfiltered.is_some() { Level::NoZeroes } else { level };
     let headers = facts::headers(core, done.number());
     let places = headers.places();
+    check_bitmaps(core, 2 * places.bitmap_len)?;
 
     output.zero(0, BLOCK).map_err(Error::write(0))?;
     output.write_at(BLOCK, &headers.sub_header()).map_err(Error::write(BLOCK))?;
@@ -154,6 +182,19 @@ pub fn dump(
         bytes: written.end,
         unfiltered,
     })
+}
+
+/// Bitmaps reach from address 0 to the last page. A damaged address near 2^52 would make them 256
+/// GiB long.
+fn check_bitmaps(core: &Vmcore, len: u64) -> Result<(), Error> {
+    let memory = core.memory.len();
+    let most = SHORT_BITMAPS.max(memory);
+    match len <= most {
+        true => Ok(()),
+        false => {
+            Err(Error::LongBitmaps { end: core.memory.end_pfn() * PAGE_LEN, len, most, memory })
+        }
+    }
 }
 
 /// What the bitmaps say.

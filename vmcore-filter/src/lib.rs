@@ -16,6 +16,7 @@
 //!     eprintln!("{} of {} pages", progress.pages, progress.of);
 //!     ControlFlow::Continue(())
 //! })?;
+//! output.set_len(summary.bytes)?;
 //! if let Some(reason) = summary.unfiltered {
 //!     eprintln!("free pages were kept: {reason}");
 //! }
@@ -25,9 +26,9 @@
 //! Its buffers do not grow with the vmcore: a window into it, one section's bits, and half a MiB of
 //! data that is not yet written. What is not understood is kept.
 //!
-//! For each page up to the highest address, a dump has two bits. A core that claims memory near the
-//! end of the address space therefore makes a long dump: a file has holes there, but a partition is
-//! filled with zeroes.
+//! For each page up to the highest address, a dump has two bits. If these would be longer than both
+//! 64 MiB and the memory itself, the dump is refused: then an address in the vmcore is damaged. The
+//! bits of address ranges without memory are holes in a file, and zeroes in a partition.
 //!
 //! For the kernel log, [`AddressSpace`] reads the crashed kernel's virtual memory.
 

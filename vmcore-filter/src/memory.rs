@@ -49,6 +49,11 @@ impl Memory {
         &self.ranges
     }
 
+    /// Bytes of all ranges. They are below 2^52, so the sum is, too.
+    pub fn len(&self) -> u64 {
+        self.ranges.iter().map(|range| range.end - range.start).sum()
+    }
+
     /// The number of the page after the last.
     pub fn end_pfn(&self) -> u64 {
         self.ranges.last().map_or(0, |range| range.end.div_ceil(PAGE_LEN))

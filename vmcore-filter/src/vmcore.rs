@@ -58,6 +58,18 @@ pub enum OpenError {
         /// How many program headers there are.
         headers: usize,
     },
+    /// Program headers of different memory name the same bytes of the file. Each byte would be
+    /// read once for each of them, 65 534 times at worst. The kernel writes no such vmcore.
+    #[error(
+        "the program headers describe {memory} bytes of memory in a vmcore of {len} bytes: some \
+         name the same bytes; the vmcore is damaged"
+    )]
+    SharedBytes {
+        /// Bytes of memory that the program headers describe, each address counted once.
+        memory: u64,
+        /// Bytes of the vmcore.
+        len: u64,
+    },
 }
 
 /// A vmcore that is open for reading.
@@ -86,14 +98,14 @@ impl Vmcore {
         let (at, count) = program_headers(&header)?;
         let mut headers = vec![0; count * PROGRAM_HEADER];
         source.read(at, &mut headers)?;
-        let (mut ranges, mut notes, mut missing) = (Vec::new(), Vec::new(), 0);
+        let (mut ranges, mut notes, mut missing) = (Vec::new(), Vec::new(), 0_u64);
         for (index, header) in headers.chunks_exact(PROGRAM_HEADER).enumerate() {
             let header = ProgramHeader::read(index, header)?;
             let in_file = header.len.min(source.len().saturating_sub(header.offset));
             match header.kind {
                 PT_LOAD => {
                     header.check_memory()?;
-                    missing += header.len - in_file;
+                    missing = missing.saturating_add(header.len - in_file);
                     let (start, end) = (header.physical, header.physical + in_file);
                     ranges.push(Range { start, end, offset: header.offset });
                 }
@@ -111,6 +123,9 @@ impl Vmcore {
         let memory = Memory::new(ranges);
         if memory.ranges().is_empty() {
             return Err(OpenError::NoMemory { headers: count });
+        }
+        if memory.len() > source.len() {
+            return Err(OpenError::SharedBytes { memory: memory.len(), len: source.len() });
         }
         Ok(Self { source, memory, notes: Notes::new(notes), missing })
     }

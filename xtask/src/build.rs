@@ -1,8 +1,9 @@
-//! `cargo xtask build`: the purgatory, and the loader with the purgatory inside.
+//! `cargo xtask build`: the purgatory, the capture kernel's /init, and the loader.
 //!
 //! * On exit: `target/dist/` has `purgatory.elf`; the drop-ins `purgatory-linux.ro` and
 //!   `purgatory-kexec-tools.ro`; `kdump-loader`, one static executable; each with its symbols in a
-//!   `.debug` file; man pages, completions for shells, and a MANIFEST of all.
+//!   `.debug` file; `capture-init`, which is inside the loader; man pages, completions for shells,
+//!   and a MANIFEST of what ships.
 
 pub mod bare; // programs of the fault matrix
 mod manual; // man pages
@@ -70,6 +71,7 @@ pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
 fn build_with(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> Result<()> {
     setup::linker(sh)?;
     purgatories(sh, repo, drop_ins)?;
+    hosted::capture_init(sh, repo)?;
     hosted::loader(sh, repo)?;
     manual::write(sh, &repo.man())?;
     completions::write(sh, &repo.completions())?;

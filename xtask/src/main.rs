@@ -17,7 +17,7 @@ use xshell::Shell;
 
 use gate::{fuzz, lint, miri};
 use repository::Repository;
-use run::{fixture, peers, qemu};
+use run::{fixture, linux_tree, peers, qemu};
 
 /// Set up, build, audit and test kdump-purgatory
 #[derive(Parser)]
@@ -35,6 +35,7 @@ enum Command {
     Audit(audit::Args),
     Qemu(qemu::Args),
     Peers(peers::Args),
+    LinuxTree(linux_tree::Args),
     Fuzz(fuzz::Args),
     Fixture(fixture::Args),
     Miri(miri::Args),
@@ -71,6 +72,7 @@ fn run(command: Command) -> Result<()> {
         Command::Audit(args) => args.run(&sh, &repo),
         Command::Qemu(args) => args.run(&sh, &repo),
         Command::Peers(args) => args.run(&sh, &repo),
+        Command::LinuxTree(args) => args.run(&sh, &repo),
         Command::Fuzz(args) => args.run(&sh, &repo),
         Command::Fixture(args) => args.run(&sh, &repo),
         Command::Miri(args) => args.run(&sh, &repo),

@@ -61,6 +61,8 @@ paths! {
     /// The purgatory with symbols. In memory it equals the one that ships.
     purgatory_debug: "target/dist/purgatory.debug";
     purgatory_elf: "target/dist/purgatory.elf";
+    /// The capture kernel's /init.
+    capture_init: "target/dist/capture-init";
     /// The loader with symbols.
     loader_debug: "target/dist/kdump-loader.debug";
     loader: "target/dist/kdump-loader";

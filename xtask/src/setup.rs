@@ -5,11 +5,11 @@
 
 mod toolchain; // what every build needs
 pub mod llvm_tools; // what the builder of disk images needs
-mod apt; // packages, from Debian's archive
+pub mod apt; // packages, from Debian's archive
 mod assets; // the parts, and the manifest that names them
 mod qemu; // the emulator
 mod kernels; // Debian's kernels
-mod program; // programs of the guests' user space
+pub mod program; // programs of the guests' user space
 mod readers; // for people who look into a dump
 mod browser; // for tests of pages
 pub mod tree; // a Debian in a directory
@@ -148,7 +148,7 @@ impl<'a> Supply<'a> {
         Self { sh, repo, roots: RefCell::default() }
     }
 
-    fn root(&self, release: Release) -> Result<Rc<Root<'a>>> {
+    pub fn root(&self, release: Release) -> Result<Rc<Root<'a>>> {
         if let Some(root) = self.roots.borrow().get(&release) {
             return Ok(root.clone());
         }

@@ -12,6 +12,7 @@ use loader::submit;
 use loader::submit::firmware::Firmware;
 
 use super::record;
+use crate::capture;
 use crate::options::embedded::NotEmbedded;
 
 /// Why nothing was armed or disarmed.
@@ -71,6 +72,9 @@ pub enum Error {
     /// This program has no embedded purgatory.
     #[error(transparent)]
     NotEmbedded(#[from] NotEmbedded),
+    /// The initrd of `--capture` cannot be made.
+    #[error(transparent)]
+    Capture(#[from] capture::Error),
     /// A file cannot be read.
     #[error(transparent)]
     Read(#[from] read::Error),

@@ -92,6 +92,7 @@ fn write(
         log_copies: black_box.map_or_else(Vec::new, |black_box| black_box.log_copies.clone()),
         vmcoreinfo: vmcoreinfo.to_owned(),
         disarmed: false,
+        shutdown_at: None,
     }
     .write(root)
 }

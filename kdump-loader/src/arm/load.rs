@@ -106,7 +106,8 @@ impl<'a, N: Fn() -> bool> World for Live<'a, N> {
     fn record(&mut self, (armed, summary): &(Armed, Summary), described: &Machine) -> bool {
         let (root, request) = (self.root, self.request);
         let hotplug = kernel_updates_image(root, request.hotplug, armed.hotplug);
-        let initrd = request.initrd.as_ref().map(|initrd| initrd.path.as_path());
+        let file = request.initrd.as_ref().filter(|_| self.origin.initrd_len.is_none());
+        let initrd = file.map(|initrd| initrd.path.as_path());
         let new = Record::new(root, summary.clone(), &request.kernel.path, initrd, hotplug);
         let (origin, advice) = (self.origin.clone(), self.advice.clone());
         let made =

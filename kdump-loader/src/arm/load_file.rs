@@ -19,10 +19,11 @@ use serde::Serialize;
 
 use super::load::kernel_updates_image;
 use super::record::Record;
-use super::request_for::{base_command_line, expect_format, origin, print_advice};
+use super::request_for::{base_command_line, capture_initrd, expect_format, origin, print_advice};
 use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
 use crate::black_box;
 use crate::black_box::armed::ArmedBox;
+use crate::capture::parameters;
 use crate::findings::advice;
 use crate::messages::{in_full, say, warn};
 use crate::options::Options;
@@ -49,7 +50,7 @@ pub struct Output {
 /// Arms the files that the options name. `format` is the required format of the kernel's file, if
 /// any. Options of this project's purgatory do not apply.
 pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Result<Output, Error> {
-    let mut origin = origin(options);
+    let mut origin = origin(root, options);
     let Options { kernel: kernel_path, initrd: initrd_path, append, reuse_cmdline, .. } = options;
     preflight::privileged(root)?;
     let machine = Reservation::read(root)?;
@@ -60,24 +61,29 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     origin.read(&read);
     let Files { kernel, initrd } = read;
     let defaults = uki::defaults(&kernel.input.bytes);
-    let command_line = base_command_line(
+    let made = capture_initrd(root, options, &kernel.input, &mut origin)?;
+    let mut command_line = base_command_line(
         &machine.command_line,
         *reuse_cmdline,
         append.as_deref(),
         defaults.command_line,
     );
+    if made.is_some() {
+        parameters::complete(&mut command_line, &machine.command_line);
+    }
     if let Some(format) = format {
         expect_format(&kernel.input, format)?;
     }
-    let initrd = match (initrd, defaults.initrd) {
-        (Some(initrd), _) => {
+    let initrd = match (made, initrd, defaults.initrd) {
+        (Some(made), ..) => Some((in_memory("initrd", &made.bytes)?, made)),
+        (None, Some(initrd), _) => {
             Some((descriptor("initrd", &initrd, &initrd.input.bytes)?, initrd.input))
         }
-        (None, Some(inside)) => {
+        (None, None, Some(inside)) => {
             let input = InputFile { path: kernel_path.clone(), bytes: inside.to_vec() };
             Some((in_memory("initrd", inside)?, input))
         }
-        (None, None) => None,
+        (None, None, None) => None,
     };
     let initrd_content = initrd.as_ref().map(|(_, content)| content);
     let (parsed, line) =

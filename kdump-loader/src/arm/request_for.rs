@@ -18,6 +18,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::Error;
 use super::record::origin::Origin;
+use crate::capture::{self, parameters};
 use crate::findings::Level;
 use crate::findings::advice::{self, Advice};
 use crate::findings::recorded::RecordedAdvice;
@@ -51,26 +52,32 @@ pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
 
 /// Reads every file that the options name, and makes the request. The origin describes exactly the
 /// files that were read. `generation` is asked for the number of the black box, if there is one.
+/// `root` has the target and the modules of `--capture`.
 pub fn request_for(
+    root: &Path,
     options: &Options,
     machine: &Machine,
     rng_seed: Option<[u8; 32]>,
     generation: impl FnOnce() -> Option<NonZeroU64>,
 ) -> Result<(Request, Origin), Error> {
-    let mut origin = origin(options);
+    let mut origin = origin(root, options);
     let files = Files::read(&options.kernel, options.initrd.as_deref(), machine.crash_region()?)?;
     origin.read(&files);
     let Files { kernel: Content { input: kernel, .. }, initrd } = files;
     let defaults = kernel::uki::defaults(&kernel.bytes);
     let append = options.append.as_deref();
-    let command_line = base_command_line(
+    let made = capture_initrd(root, options, &kernel, &mut origin)?;
+    let mut command_line = base_command_line(
         &machine.command_line,
         options.reuse_cmdline,
         append,
         defaults.command_line,
     );
+    if made.is_some() {
+        parameters::complete(&mut command_line, &machine.command_line);
+    }
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
-    let initrd = initrd.map(|initrd| initrd.input).or_else(inside);
+    let initrd = made.or(initrd.map(|initrd| initrd.input)).or_else(inside);
     let request = Request {
         kernel,
         initrd,
@@ -112,9 +119,22 @@ pub fn base_command_line(
     base
 }
 
+/// Makes the initrd of `--capture`, if the options ask for it. Says what it is.
+pub fn capture_initrd(
+    root: &Path,
+    options: &Options,
+    kernel: &InputFile,
+    origin: &mut Origin,
+) -> Result<Option<InputFile>, Error> {
+    let Some(made) = capture::make(root, options, kernel)? else { return Ok(None) };
+    origin.made(&made);
+    made.notes.iter().for_each(|words| note(format_args!("{words}")));
+    Ok(Some(made.initrd))
+}
+
 /// What an image with these options is made from, before the files are read.
-pub fn origin(options: &Options) -> Origin {
-    Origin::of(options, Path::new(OURSELVES))
+pub fn origin(root: &Path, options: &Options) -> Origin {
+    Origin::of(root, options, Path::new(OURSELVES))
 }
 
 /// Warns of what is allowed but probably not intended, and returns it for the record.

@@ -11,7 +11,7 @@ use std::{fs, result};
 use loader::image::SpanSummary;
 use serde::{Deserialize, Serialize};
 
-use crate::arm::record::{self, Error, failed, state};
+use crate::arm::record::{self, Error, failed, lock, state};
 
 /// The directory of everything that outlives a reboot, below the root.
 pub const STATE: &str = "var/lib/kdump-loader";
@@ -52,6 +52,9 @@ pub struct ArmedBox {
     /// The image was unloaded, so a later reset says nothing.
     #[serde(default)]
     pub disarmed: bool,
+    /// When an orderly shutdown or reboot began with this image armed, in seconds since 1970.
+    #[serde(default)]
+    pub shutdown_at: Option<u64>,
 }
 
 /// One boot of one machine.
@@ -109,6 +112,19 @@ impl ArmedBox {
             return Ok(());
         }
         Self { disarmed: true, ..armed }.write(root)
+    }
+
+    /// Notes when an orderly shutdown began. With `None`, takes that back: the user space can start
+    /// again without a reboot (`systemctl soft-reboot`). Does nothing if another boot armed it.
+    pub fn note_shutdown(root: &Path, at: Option<u64>) -> Result<(), Error> {
+        let Some(armed) = Self::read(root)? else { return Ok(()) };
+        if armed.shutdown_at == at || armed.boot.boot_id != record::boot_id(root)? {
+            return Ok(());
+        }
+        // A load replaces the file, too.
+        let _lock = lock::wait_for_arming_lock(root, lock::PATIENCE, || ())?;
+        let Some(armed) = Self::read(root)? else { return Ok(()) };
+        Self { shutdown_at: at, ..armed }.write(root)
     }
 }
 
@@ -170,6 +186,7 @@ pub(super) mod tests {
             log_copies: Vec::new(),
             vmcoreinfo: String::new(),
             disarmed: false,
+            shutdown_at: None,
         }
     }
 
@@ -196,6 +213,28 @@ pub(super) mod tests {
         boot(root.path(), "one");
         ArmedBox::note_unload(root.path()).unwrap();
         assert!(ArmedBox::read(root.path()).unwrap().unwrap().disarmed);
+    }
+
+    #[test]
+    fn shutdown_is_noted_in_the_boot_that_armed_and_taken_back() {
+        let root = tempfile::tempdir().unwrap();
+        let noted = || ArmedBox::read(root.path()).unwrap().and_then(|armed| armed.shutdown_at);
+        boot(root.path(), "one");
+        ArmedBox::note_shutdown(root.path(), Some(1)).unwrap();
+        assert_eq!(ArmedBox::read(root.path()).unwrap(), None);
+        armed(root.path()).write(root.path()).unwrap();
+        boot(root.path(), "two");
+        ArmedBox::note_shutdown(root.path(), Some(2)).unwrap();
+        assert_eq!(noted(), None);
+        boot(root.path(), "one");
+        ArmedBox::note_shutdown(root.path(), Some(3)).unwrap();
+        assert_eq!(noted(), Some(3));
+        boot(root.path(), "two");
+        ArmedBox::note_shutdown(root.path(), None).unwrap();
+        assert_eq!(noted(), Some(3), "the reboot");
+        boot(root.path(), "one");
+        ArmedBox::note_shutdown(root.path(), None).unwrap();
+        assert_eq!(noted(), None, "the user space started again");
     }
 
     #[test]

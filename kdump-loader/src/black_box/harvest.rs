@@ -12,6 +12,7 @@
 use std::io;
 use std::path::Path;
 
+use capture_init::utc;
 use handoff::black_box::Stage;
 use printk_ring::Log;
 
@@ -70,6 +71,14 @@ pub fn before_load(root: &Path) {
     if let Some((panic, _)) = &harvest.panic {
         let line = story::headline(panic);
         warn(format_args!("{line}; run kdump-loader last"));
+    }
+    if let Some(Nothing::NoRecord { copies }) = &harvest.outcome.nothing
+        && copies.later > 0
+    {
+        warn(format_args!(
+            "the machine panicked before this boot, with an image that was not noted; run \
+             kdump-loader last"
+        ));
     }
     let outcome = Outcome { found: name, ..harvest.outcome };
     if let Err(error) = outcome.write(root) {
@@ -146,17 +155,15 @@ struct Found {
 }
 
 fn look(root: &Path, armed: &ArmedBox) -> Result<Found, Nothing> {
-    if armed.disarmed {
-        return Err(Nothing::Disarmed);
-    }
     let current = Boot::current(root).map_err(unreadable)?;
     if current.machine_id != armed.boot.machine_id {
         return Err(Nothing::OtherMachine);
     }
     if armed.records.is_empty() && armed.log_copies.is_empty() {
-        return Err(Nothing::NoBlackBox);
+        return Err(if armed.disarmed { Nothing::Disarmed } else { Nothing::NoBlackBox });
     }
     let memory = OldMemory::open(root).map_err(|error| match error.kind() {
+        _ if armed.disarmed => Nothing::Disarmed,
         io::ErrorKind::PermissionDenied => Nothing::Unreadable {
             why: "the kernel hides its memory (lockdown=confidentiality does)".into(),
         },
@@ -164,9 +171,21 @@ fn look(root: &Path, armed: &ArmedBox) -> Result<Found, Nothing> {
     })?;
     let mut notes = Vec::new();
     let (record, copies) = records::find(&memory, armed);
+    if armed.disarmed && copies.later == 0 {
+        return Err(Nothing::Disarmed);
+    }
     let log = kernel_log::find(&memory, armed, &mut notes);
     if record.is_none() && log.is_none() {
-        return Err(Nothing::NoRecord { copies });
+        return Err(match armed.shutdown_at {
+            Some(began_at) if copies.later == 0 => Nothing::Shutdown { began_at, copies },
+            _ => Nothing::NoRecord { copies },
+        });
+    }
+    if let Some(began_at) = armed.shutdown_at {
+        notes.push(format!(
+            "the machine panicked after an orderly shutdown or reboot had begun ({})",
+            utc::for_people(began_at)
+        ));
     }
     let jumped = record.as_ref().is_some_and(|record| record.stage.get() == Stage::Jumped as u32);
     let capture = jumped.then(|| capture_log::find(&memory, armed, &mut notes)).flatten();

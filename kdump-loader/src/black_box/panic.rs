@@ -3,17 +3,21 @@
 //! *On entry* a record, a log, or what was armed. *On exit* words and numbers, which need no block
 //! and no memory to be understood.
 
-use handoff::black_box::{LogState, Record, Stage};
+use handoff::black_box::{LogState, Record as RunRecord, Stage};
 use handoff::report::Elfcorehdr;
 use handoff::{EngineId, RegionKind, Verdict};
 use loader::image::SpanSummary;
-use printk_ring::Log;
+use printk_ring::{Log, Record};
 use serde::{Deserialize, Serialize};
 
 use super::armed::{ArmedBox, Boot};
 
 /// Version of the files' format.
 pub const VERSION: u32 = 1;
+/// `KERN_ERR` (include/linux/kern_levels.h); worse levels are lower.
+const LEVEL_ERROR: u8 = 3;
+/// Error messages that are kept.
+const MOST_ERRORS: usize = 4;
 
 /// Which image was armed, and by which boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +131,10 @@ pub struct Copies {
     pub intact: usize,
     /// Intact records of other images.
     pub foreign: usize,
+    /// Intact records of later loads. Such a load was killed before it noted its image, its note
+    /// could not be written, or another system on this machine made it.
+    #[serde(default)]
+    pub later: usize,
     /// Pages without an intact record.
     pub lost: usize,
     /// Pages that the kernel does not show.
@@ -144,6 +152,9 @@ pub struct LogSummary {
     pub damaged: usize,
     /// Times and lengths were lost.
     pub text_only: bool,
+    /// The last messages of level error and worse, each up to its first line feed.
+    #[serde(default)]
+    pub errors: Vec<String>,
 }
 
 /// What came out of the last harvest.
@@ -183,11 +194,18 @@ pub enum Nothing {
         /// What was there instead.
         copies: Copies,
     },
+    /// The same after an orderly shutdown or reboot had begun.
+    Shutdown {
+        /// When it began, in seconds since 1970.
+        began_at: u64,
+        /// What was there instead.
+        copies: Copies,
+    },
 }
 
 impl Run {
     /// The run that a record describes.
-    pub fn of(record: &Record) -> Self {
+    pub fn of(record: &RunRecord) -> Self {
         let stage = Stage::from_wire(record.stage.get());
         let later = |us: u64| (us > 0).then_some(us);
         let places = record.places.iter().take(record.corrupt_places.get() as usize);
@@ -255,6 +273,16 @@ impl LogSummary {
             records: log.texts().count(),
             damaged: log.damaged(),
             text_only: log.text_only,
+            errors: errors(log),
         }
     }
+}
+
+fn errors(log: &Log) -> Vec<String> {
+    let is_error = |record: &&Record| record.level.is_some_and(|level| level <= LEVEL_ERROR);
+    let last = log.records().rev().filter(is_error).take(MOST_ERRORS);
+    let first_line = |record: &Record| record.to_string().lines().next().map(str::to_owned);
+    let mut errors: Vec<_> = last.filter_map(first_line).collect();
+    errors.reverse();
+    errors
 }

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use super::armed::{STATE, expect_var_lib, is_absent};
 use super::panic::{Outcome, Panic};
-use super::utc;
 use crate::arm::record::{self, Error, failed, state};
+use capture_init::utc;
 
 /// Folders that are kept.
 pub const KEPT: usize = 10;

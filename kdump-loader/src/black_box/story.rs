@@ -8,11 +8,14 @@ use handoff::Verdict;
 use handoff::black_box::Stage;
 use loader::image::mib;
 
-use super::armed::STATE;
-use super::panic::{Copies, Nothing, Outcome, Panic, Run};
+use super::panic::{Copies, Panic, Run};
 use super::saved::{CAPTURE_DMESG, DMESG, Saved};
-use super::utc;
 use crate::health::last_dump::LastDump;
+use capture_init::utc;
+
+mod nothing; // no panic to tell
+
+pub use nothing::{NoPanic, nothing};
 
 /// Columns of the first word.
 const WIDTH: usize = 12;
@@ -45,10 +48,24 @@ fn purgatory(run: Option<&Run>) -> String {
     }
 }
 
-/// The whole story. `saved` and `dump` are `None` if there is no folder, or no search for a
+/// One word and what is known about it, in one line or several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The word, in lower case.
+    pub word: &'static str,
+    /// The lines.
+    pub lines: Vec<String>,
+}
+
+/// The whole story as text. `saved` and `dump` are `None` if there is no folder, or no search for a
 /// dump yet.
 pub fn tell(panic: &Panic, saved: Option<&Saved>, dump: Option<&LastDump>) -> String {
-    let mut story = Story(String::new());
+    text(&rows(panic, saved, dump))
+}
+
+/// The same as rows.
+pub fn rows(panic: &Panic, saved: Option<&Saved>, dump: Option<&LastDump>) -> Vec<Row> {
+    let mut story = Story(Vec::new());
     story.when(panic);
     let line = panic.panic_line.as_deref();
     story.row(
@@ -56,16 +73,7 @@ pub fn tell(panic: &Panic, saved: Option<&Saved>, dump: Option<&LastDump>) -> St
         line.unwrap_or("unknown: the crashed kernel's log was lost or has no such line"),
     );
     story.run(panic);
-    if let Some(log) = &panic.capture_log {
-        let release = &log.release;
-        story.row("capture", &format!("Linux {release} ran; its last lines were:"));
-        let lines =
-            saved.map(|saved| saved.last_lines(CAPTURE_DMESG, LAST_LINES)).unwrap_or_default();
-        lines.iter().for_each(|line| story.row("", line));
-    } else if panic.run.as_ref().is_some_and(|run| run.is_at(Stage::Jumped)) {
-        let unknown = "its log was not found: it stopped early, or its memory was overwritten";
-        story.row("capture", unknown);
-    }
+    story.capture(panic, saved);
     if let Some(dump) = dump {
         story.row("dump", &dump_words(dump));
     }
@@ -77,11 +85,28 @@ pub fn tell(panic: &Panic, saved: Option<&Saved>, dump: Option<&LastDump>) -> St
     story.0
 }
 
-struct Story(String);
+/// Rows as lines, with the words in a column.
+fn text(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for Row { word, lines } in rows {
+        for (index, line) in lines.iter().enumerate() {
+            let word = if index == 0 { word } else { "" };
+            writeln!(text, "{word:WIDTH$} {line}").expect("a string has room");
+        }
+    }
+    text
+}
+
+struct Story(Vec<Row>);
 
 impl Story {
-    fn row(&mut self, word: &str, text: &str) {
-        writeln!(self.0, "{word:WIDTH$} {text}").expect("a string has room");
+    fn row(&mut self, word: &'static str, line: &str) {
+        self.0.push(Row { word, lines: vec![line.to_owned()] });
+    }
+
+    /// A further line of the last row.
+    fn line(&mut self, line: &str) {
+        self.0.last_mut().expect("a row came before").lines.push(line.to_owned());
     }
 
     fn when(&mut self, panic: &Panic) {
@@ -104,34 +129,52 @@ impl Story {
         };
         self.row("purgatory", &purgatory(Some(run)));
         if let Some(verdict) = run.verdict().filter(|verdict| *verdict != Verdict::Ok) {
-            self.row("", verdict.sentence());
+            self.line(verdict.sentence());
         }
         for place in run.places.iter().take(MOST_PLACES) {
             let tail = if place.zero_tail { "zero tail of " } else { "" };
             let (start, len) = (place.span.start, place.span.len);
-            self.row("", &format!("corrupt: {tail}{}, {len} bytes at {start:#x}", place.region));
+            self.line(&format!("corrupt: {tail}{}, {len} bytes at {start:#x}", place.region));
         }
         let more =
             u64::from(run.corrupt_places).saturating_sub(run.places.len().min(MOST_PLACES) as u64);
         if more > 0 {
-            self.row("", &format!("and {more} more corrupt places"));
+            self.line(&format!("and {more} more corrupt places"));
         }
         if let Some(exception) = &run.exception {
             let (vector, rip, address) = (exception.vector, exception.rip, exception.address);
-            self.row("", &format!("exception {vector} at RIP {rip:#x}, address {address:#x}"));
+            self.line(&format!("exception {vector} at RIP {rip:#x}, address {address:#x}"));
         }
-        let stages = [
-            ("entered", Some(run.entered_us)),
-            ("log copied", run.log_copied_us),
-            ("verified", run.verified_us),
-            (&run.stage, run.ended_us),
-        ];
-        let stages =
-            stages.into_iter().filter_map(|(stage, us)| Some(format!("{stage} {}", time(us?))));
-        self.row("", &stages.collect::<Vec<_>>().join(", "));
+        let stages = stages(run).map(|(stage, us)| format!("{stage} after {}", milliseconds(us)));
+        self.line(&stages.collect::<Vec<_>>().join(", "));
         if run.nmis > 0 {
-            self.row("", &format!("{} non-maskable interrupts", run.nmis));
+            self.line(&format!("{} non-maskable interrupts", run.nmis));
         }
+    }
+
+    fn capture(&mut self, panic: &Panic, saved: Option<&Saved>) {
+        let Some(log) = &panic.capture_log else {
+            if panic.run.as_ref().is_some_and(|run| run.is_at(Stage::Jumped)) {
+                self.row(
+                    "capture",
+                    "its log was not found: it stopped early, or its memory was overwritten",
+                );
+            }
+            return;
+        };
+        let last =
+            saved.map(|saved| saved.last_lines(CAPTURE_DMESG, LAST_LINES)).unwrap_or_default();
+        // A kernel can say a lot after the message that matters.
+        let errors = || log.errors.iter().filter(|error| !last.contains(error));
+        let release = &log.release;
+        if errors().next().is_some() {
+            self.row("capture", &format!("Linux {release} ran; errors before its last lines:"));
+            errors().for_each(|error| self.line(error));
+            self.line("its last lines were:");
+        } else {
+            self.row("capture", &format!("Linux {release} ran; its last lines were:"));
+        }
+        last.iter().for_each(|line| self.line(line));
     }
 
     fn files(&mut self, panic: &Panic, saved: &Saved) {
@@ -143,14 +186,25 @@ impl Story {
                 count => format!(", {count} not shown"),
             };
             let times = if log.text_only { ", without times" } else { "" };
-            self.row("", &format!("{name}: {} records{damaged}{times}", log.records));
+            self.line(&format!("{name}: {} records{damaged}{times}", log.records));
         }
     }
 }
 
-/// A time since the purgatory's entry.
-fn time(us: u64) -> String {
-    format!("after {}.{:03} ms", us / 1000, us % 1000)
+/// The stages of a run with the microseconds since the purgatory's entry.
+pub fn stages(run: &Run) -> impl Iterator<Item = (&str, u64)> {
+    let stages = [
+        ("entered", Some(run.entered_us)),
+        ("log copied", run.log_copied_us),
+        ("verified", run.verified_us),
+        (&run.stage, run.ended_us),
+    ];
+    stages.into_iter().filter_map(|(stage, us)| Some((stage, us?)))
+}
+
+/// A time.
+pub fn milliseconds(us: u64) -> String {
+    format!("{}.{:03} ms", us / 1000, us % 1000)
 }
 
 fn dump_words(dump: &LastDump) -> String {
@@ -194,58 +248,10 @@ fn next(panic: &Panic, dump: Option<&LastDump>) -> String {
 }
 
 fn lost(copies: &Copies) -> String {
-    let Copies { reserved, intact, foreign, lost, unreadable } = copies;
+    let Copies { reserved, intact, foreign, later, lost, unreadable } = copies;
+    let later = if *later > 0 { format!(", {later} of a later load") } else { String::new() };
     format!(
         "{reserved} reserved: {intact} intact, {lost} overwritten, {foreign} of another \
-         image, {unreadable} unreadable"
+         image{later}, {unreadable} unreadable"
     )
-}
-
-/// What to say if no panic is saved.
-pub fn tell_nothing(outcome: Option<&Outcome>) -> String {
-    let Some(outcome) = outcome else {
-        return "no panic is recorded: no image with a black box was armed before this boot, or no \
-                load has looked for records yet\n"
-            .into();
-    };
-    let armed = utc::for_people(outcome.arming.armed_at);
-    let because = match &outcome.nothing {
-        None if outcome.found.is_some() => {
-            return "the panic that was found is no longer kept\n".into();
-        }
-        None => {
-            return "a panic was found, but could not be saved; the journal of that load has its \
-                    story\n"
-                .into();
-        }
-        Some(Nothing::Disarmed) => {
-            return format!(
-                "no panic is recorded; the image of {armed} was unloaded, or replaced by one \
-                 without a black box, before the last reset\n"
-            );
-        }
-        Some(Nothing::OtherMachine) => {
-            format!(
-                "no panic is recorded; /{STATE}/armed.json is of another machine (armed {armed})"
-            )
-        }
-        Some(Nothing::NoBlackBox) => {
-            format!("no panic is recorded; the image of {armed} had no black box")
-        }
-        Some(Nothing::Unreadable { why }) => {
-            format!("unknown whether the machine panicked: armed {armed}, but {why}")
-        }
-        Some(Nothing::NoRecord { copies }) => format!(
-            "armed {armed}, but no record: memory was cleared by the reset, or the \
-             kernel never reached the purgatory\n{:WIDTH$} {}",
-            "copies",
-            lost(copies)
-        ),
-    };
-    let overwrite = match outcome.memory_overwrite_request {
-        Some(true) => "was asked to clear memory at a reset (MemoryOverwriteRequestControl is 1)",
-        Some(false) => "was not asked to clear memory (MemoryOverwriteRequestControl is 0)",
-        None => "has no MemoryOverwriteRequestControl; whether it clears memory is unknown",
-    };
-    format!("{because}\n{:WIDTH$} {overwrite}\n", "firmware")
 }

@@ -10,7 +10,7 @@ use loader::machine;
 use loader::phys::PhysRange;
 use loader::purgatory;
 
-use crate::arm::{self, Aftermath};
+use crate::arm::{self, Aftermath, record};
 use crate::hotplug::removal;
 use crate::options::config;
 
@@ -20,6 +20,9 @@ pub enum Error {
     /// Nothing was armed or disarmed.
     #[error(transparent)]
     Arm(#[from] arm::Error),
+    /// A file of this program's state cannot be read or written.
+    #[error(transparent)]
+    State(#[from] record::Error),
     /// The window of addresses is empty.
     #[error("--mem-min={mem_min:#x} is above --mem-max={mem_max:#x}; swap them")]
     NoWindow {

@@ -133,7 +133,7 @@ fn arm_kernels(root: &Path, wanted: &Load) -> Result<(), Error> {
 fn request(root: &Path, wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error> {
     let Load { format, mem_min, mem_max, .. } = *wanted;
     let (request, origin) =
-        request_for(&wanted.options, machine, fresh_seed(), || next_generation(root))?;
+        request_for(root, &wanted.options, machine, fresh_seed(), || next_generation(root))?;
     if let Some(format) = format {
         expect_format(&request.kernel, format)?;
     }

@@ -4,11 +4,15 @@ use std::path::Path;
 
 use serde::Serialize;
 
+#[cfg(feature = "picture")]
+use {super::write_file, crate::black_box::page, crate::cli::STANDARD_OUTPUT};
+
 use super::{Error, print, print_json};
 use crate::arm::request_for::OURSELVES;
+use crate::black_box::armed::{self, ArmedBox};
 use crate::black_box::panic::{Outcome, Panic};
 use crate::black_box::saved::{self, Saved};
-use crate::black_box::{armed, story};
+use crate::black_box::story::{self, NoPanic};
 use crate::cli::Last;
 use crate::health::last_dump::{self, LastDump};
 use crate::health::{Target, survey};
@@ -33,9 +37,13 @@ struct Told<'a> {
     panic: &'a Panic,
 }
 
-/// Tells it, and notes that it was told.
+/// Tells it, and notes that it was told. With --note-shutdown, only leaves a note for the next
+/// boot.
 pub fn run(arguments: &Last) -> Result<(), Error> {
     let root = &arguments.root;
+    if arguments.note_shutdown {
+        return Ok(ArmedBox::note_shutdown(root, Some(armed::now()))?);
+    }
     let all = Saved::all(root);
     if all.is_empty() && saved::is_forbidden(root) {
         return Err(Error::Forbidden { path: root.join(armed::STATE) });
@@ -57,7 +65,8 @@ pub fn run(arguments: &Last) -> Result<(), Error> {
         });
         print_json(&Output { panics: panics.collect(), last_harvest })?;
     } else {
-        print(&text(told, &dumps, last_harvest.as_ref()))?;
+        let told: Vec<_> = told.iter().zip(&dumps).collect();
+        show(arguments, &told, later(&told, last_harvest.as_ref()))?;
     }
     told.iter().for_each(Saved::mark_seen);
     Ok(())
@@ -68,19 +77,33 @@ pub fn dump(root: &Path, target: Option<&Target>, panic: &Panic) -> LastDump {
     last_dump::find(root, target, panic.arming.armed_at, panic.harvested_at)
 }
 
-fn text(told: &[Saved], dumps: &[LastDump], last_harvest: Option<&Outcome>) -> String {
-    let newest = told.last().map(|saved| saved.panic.harvested_at);
-    let mut parts: Vec<_> = told
-        .iter()
-        .zip(dumps)
-        .map(|(saved, dump)| story::tell(&saved.panic, Some(saved), Some(dump)))
-        .collect();
-    // A later boot that cannot tell must not look like one without a panic.
-    let later = last_harvest.filter(|outcome| {
-        outcome.nothing.is_some() && newest.is_none_or(|newest| newest < outcome.harvested_at)
-    });
-    if parts.is_empty() || later.is_some() {
-        parts.push(story::tell_nothing(last_harvest));
+/// What is to say about the last harvest: nothing, if it found the newest panic. A later boot that
+/// cannot tell must not look like one without a panic.
+fn later(told: &[(&Saved, &LastDump)], last_harvest: Option<&Outcome>) -> Option<NoPanic> {
+    let found_nothing_since = |newest: u64| {
+        last_harvest
+            .is_some_and(|outcome| outcome.nothing.is_some() && newest < outcome.harvested_at)
+    };
+    let newest = told.last().map(|(saved, _)| saved.panic.harvested_at);
+    newest.is_none_or(found_nothing_since).then(|| story::nothing(last_harvest))
+}
+
+fn show(
+    arguments: &Last,
+    told: &[(&Saved, &LastDump)],
+    later: Option<NoPanic>,
+) -> Result<(), Error> {
+    #[cfg(feature = "picture")]
+    match arguments.html.as_deref() {
+        Some(path) if path == Path::new(STANDARD_OUTPUT) => {
+            return print(&page::html(told, later.as_ref()));
+        }
+        Some(path) => return write_file(path, page::html(told, later.as_ref()).as_bytes()),
+        None => {}
     }
-    parts.join("\n")
+    #[cfg(not(feature = "picture"))]
+    let _ = arguments;
+    let stories =
+        told.iter().map(|(saved, dump)| story::tell(&saved.panic, Some(saved), Some(dump)));
+    print(&stories.chain(later.map(|later| later.to_string())).collect::<Vec<_>>().join("\n"))
 }

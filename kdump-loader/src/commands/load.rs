@@ -36,7 +36,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) =
-        request_for(&arguments.image, &machine, fresh_seed(), || next_generation(root))?;
+        request_for(root, &arguments.image, &machine, fresh_seed(), || next_generation(root))?;
     let (hotplug, summary) = load::arm(root, machine, &request, origin, || false)?;
     if !arguments.json {
         return Ok(());

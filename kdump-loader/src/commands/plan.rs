@@ -25,7 +25,9 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
         Some(directory) => Machine::read(directory, None)?,
         None => Machine::read(Path::new(LIVE), Some(submit::measure()))?,
     };
-    let (request, _) = request_for(&arguments.image, &machine, Some(NO_SEED), || Some(PLANNED))?;
+    let root = Path::new(LIVE);
+    let (request, _) =
+        request_for(root, &arguments.image, &machine, Some(NO_SEED), || Some(PLANNED))?;
     let image = loader::build(&request, &machine)?;
     advise(&image, &request, &machine);
     let summary = image.summary();

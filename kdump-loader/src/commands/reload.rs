@@ -14,6 +14,7 @@ use crate::arm::generation::next_generation;
 use crate::arm::record::{self, failure, lock};
 use crate::arm::request_for::{fresh_seed, origin, request_for};
 use crate::arm::{self, Aftermath, load, load_file};
+use crate::black_box::armed::ArmedBox;
 use crate::cli::Reload;
 use crate::health::RELOAD_LOCK;
 use crate::hotplug::burst::{self, World};
@@ -52,6 +53,9 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
     }
     preflight::privileged(root)?;
     let _lock = hold_reload_lock(root)?;
+    if let Err(error) = ArmedBox::note_shutdown(root, None) {
+        warn(format_args!("{}", in_full(&error)));
+    }
     let mut reload = Live {
         root,
         queue,
@@ -186,7 +190,7 @@ impl Live<'_> {
         let present = Present::read(self.root)?;
         let armed = Armed::find(self.root, record, &present)?;
         reasons.extend(armed.machine_reasons(&present, &self.taken.removed));
-        reasons.extend(armed.wish_reasons(&origin(&config.options), config.file));
+        reasons.extend(armed.wish_reasons(&origin(self.root, &config.options), config.file));
         Ok(reasons)
     }
 }
@@ -218,7 +222,7 @@ fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), arm::E
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) =
-        request_for(&config.options, &machine, fresh_seed(), || next_generation(root))?;
+        request_for(root, &config.options, &machine, fresh_seed(), || next_generation(root))?;
     load::arm(root, machine, &request, origin, || queue.note(None).is_ok()).map(drop)
 }
 

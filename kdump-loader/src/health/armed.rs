@@ -12,6 +12,7 @@ use super::room::possible_cpus;
 use super::{Scene, cannot_look};
 use crate::arm::record::origin::{Origin, PROGRAM};
 use crate::arm::record::{Call, Record};
+use crate::capture::{self, Place};
 use crate::findings::{Code, Finding};
 use crate::hotplug::outdated::{Armed, Reason, Unknown};
 use crate::hotplug::queue::Queue;
@@ -34,9 +35,13 @@ pub(super) fn look(
             let mut reasons = armed.machine_reasons(&present, &Queue::new(scene.root).waiting());
             let changed = match scene.config {
                 Some(config) => {
-                    armed.wish_reasons(&Origin::of(&config.options, program), config.file)
+                    let wished = Origin::of(scene.root, &config.options, program);
+                    armed.wish_reasons(&wished, config.file)
                 }
-                None => armed.wish_reasons(&unchanged(record, program), FilePolicy::Auto),
+                None => {
+                    let wished = unchanged(scene.root, record, program);
+                    armed.wish_reasons(&wished, FilePolicy::Auto)
+                }
             };
             // Both checks report an old record; one finding is enough.
             reasons.extend(
@@ -85,7 +90,9 @@ pub(super) fn outdated(scene: &Scene<'_>, reason: &Reason) -> Finding {
         Reason::BlockRemoved { .. } => Code::MemoryRemoved,
         Reason::CpuAdded { .. } => Code::CpuMissing,
         Reason::FileChanged { .. } => Code::FileChanged,
-        Reason::OptionChanged { .. } | Reason::CallChanged => Code::ConfigChanged,
+        Reason::OptionChanged { .. } | Reason::CallChanged | Reason::TargetChanged { .. } => {
+            Code::ConfigChanged
+        }
     };
     Finding::new(code, reason.to_string()).remedy(scene.rearm())
 }
@@ -109,7 +116,7 @@ fn purgatory(image: &Summary, findings: &mut Vec<Finding>) {
 }
 
 /// The options that armed the image, and its files as they are now.
-fn unchanged(record: &Record, program: &Path) -> Origin {
+fn unchanged(root: &Path, record: &Record, program: &Path) -> Origin {
     let origin = record.origin.clone().unwrap_or_default();
     let now = |key: &String, path: &str| {
         FileIdentity::of(if key == PROGRAM { program } else { Path::new(path) })
@@ -118,7 +125,9 @@ fn unchanged(record: &Record, program: &Path) -> Origin {
         .files
         .iter()
         .filter_map(|(key, file)| Some((key.clone(), now(key, &file.path).ok()?)));
-    Origin { files: files.collect(), ..origin }
+    let place = origin.options.get("capture").and_then(|text| Place::parse(text).ok());
+    let target = place.and_then(|place| capture::target_now(root, &place));
+    Origin { files: files.collect(), target, ..origin }
 }
 
 /// Checks that the kernel's next update of the elfcorehdr fits: one program header for each memory

@@ -3,15 +3,20 @@
 
 use std::path::{Path, PathBuf};
 
+use capture_init::DumpLevel;
 use loader::cmdline::{self, Base};
 use loader::kernel::{self, uki};
 use loader::request::InputFile;
 
+use super::Target;
 use super::files::Files;
+use crate::arm::record::origin::Origin;
 use crate::arm::record::{Call, Record};
+use crate::capture::{Place, id_words};
 use crate::findings::{Code, Finding};
 use crate::initrd::Initrd;
 use crate::options::config::Config;
+use crate::options::words::saving::dump_level_number;
 
 /// Limit of a kernel's file. In a larger one, such as a vmlinux with debug information, the release
 /// stays unknown.
@@ -23,6 +28,17 @@ fn is_kept(name: &str) -> bool {
         || name == super::saver::NOTE
         || super::saver::DRACUT_MODULES.contains(&name)
         || Path::new(name).file_name().is_some_and(|name| name == "makedumpfile")
+}
+
+/// The initrd of `--capture`, which is not a file.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    /// Where it saves the dump.
+    pub target: Target,
+    /// What it leaves out, with makedumpfile's numbers.
+    pub level: i64,
+    /// Its bytes; 0 before it is made.
+    pub len: u64,
 }
 
 /// A capture kernel.
@@ -44,6 +60,8 @@ pub(super) struct Capture {
     pub initrd_len: u64,
     /// The contents of the initrd, or why they are unknown; `None` without an initrd.
     pub initrd: Option<Result<Initrd, String>>,
+    /// The initrd that the loader makes itself.
+    pub made: Option<Made>,
 }
 
 impl Capture {
@@ -60,13 +78,19 @@ impl Capture {
         };
         let initrd = record.initrd.as_ref().map(|initrd| path("initrd", initrd));
         let by_file = record.call == Call::KexecFileLoad;
-        Self::read(
+        let mut capture = Self::read(
             files,
             path("kernel", &record.kernel),
             initrd,
             command_line.cloned().unwrap_or_default(),
             by_file,
-        )
+        );
+        if let Some(made) = origin.and_then(Made::armed) {
+            // The embedded one of a unified kernel image is not used.
+            (capture.initrd, capture.initrd_len) = (None, made.len);
+            capture.made = Some(made);
+        }
+        capture
     }
 
     /// The capture kernel that the config would arm.
@@ -82,7 +106,17 @@ impl Capture {
         );
         let command_line = cmdline::text(&base.line);
         let by_file = config.file == crate::options::config::FilePolicy::Always;
-        Self::read(files, options.kernel.clone(), options.initrd.clone(), command_line, by_file)
+        let (kernel, initrd) = (options.kernel.clone(), options.initrd.clone());
+        let capture = Self::read(files, kernel, initrd, command_line, by_file);
+        match options.capture.clone() {
+            Some(place) => {
+                let level = options.dump_level.unwrap_or(DumpLevel::NoFreeOrZeroes);
+                let made =
+                    Made { target: target(&place, None), level: dump_level_number(level), len: 0 };
+                Self { initrd: None, made: Some(made), ..capture }
+            }
+            None => capture,
+        }
     }
 
     fn read(
@@ -124,6 +158,7 @@ impl Capture {
             init_size,
             initrd_len,
             initrd,
+            made: None,
         }
     }
 
@@ -149,7 +184,7 @@ impl Capture {
                 );
                 findings.push(Finding::new(Code::InitrdUnreadable, message));
             }
-            (None, _) if self.parameter("root").is_none() => {
+            (None, _) if self.made.is_none() && self.parameter("root").is_none() => {
                 let message = format!(
                     "{kernel} has neither an initrd nor root=: it has no user space to save a dump"
                 );
@@ -172,6 +207,29 @@ impl Capture {
             findings.push(Finding::new(Code::ReleaseMismatch, message).remedy(remedy));
         }
     }
+}
+
+impl Made {
+    /// The initrd of an armed image, if the loader made it.
+    fn armed(origin: &Origin) -> Option<Self> {
+        let place = Place::parse(origin.options.get("capture")?).ok()?;
+        let level = origin.options.get("dump_level").and_then(|level| level.parse().ok());
+        Some(Self {
+            target: target(&place, origin.target.as_ref()),
+            level: level.unwrap_or_else(|| dump_level_number(DumpLevel::NoFreeOrZeroes)),
+            len: origin.initrd_len?,
+        })
+    }
+}
+
+/// The target as it is on the running machine: a directory has its path there.
+fn target(place: &Place, armed: Option<&capture_init::Target>) -> Target {
+    let device = match (place, armed) {
+        (Place::Directory(path), _) => return Target::Directory(path.display().to_string()),
+        (_, Some(capture_init::Target::Raw { disk })) => id_words(disk),
+        (place, _) => place.to_string(),
+    };
+    Target::Device { device, directory: None }
 }
 
 /// An error with its causes.

@@ -10,7 +10,7 @@ use super::files::Files;
 use super::saver::Service;
 use crate::findings::{Code, Finding};
 
-pub(super) mod device; // the device of a directory, and whether it is encrypted
+pub(crate) mod device; // the device of a directory, and whether it is encrypted
 mod need; // the size of the dump
 mod settings; // the services' own settings
 

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
 /// Limit of a settings file.
 const MOST_TEXT: u64 = 1 << 20;
@@ -67,11 +67,36 @@ impl<'a> Files<'a> {
         self.find(path).is_ok()
     }
 
+    /// Whether the path is a directory's.
+    pub fn is_directory(&self, path: impl AsRef<Path>) -> bool {
+        let found = self.find(path).ok().and_then(|found| rustix::fs::fstat(found).ok());
+        found.is_some_and(|found| FileType::from_raw_mode(found.st_mode).is_dir())
+    }
+
     /// The file name at the end of all links.
     pub fn real_name(&self, path: impl AsRef<Path>) -> io::Result<String> {
         let found = fs::read_link(proc_path(&self.find(path)?))?;
         let name = found.file_name().and_then(|name| name.to_str());
         name.map(str::to_owned).ok_or_else(|| io::Error::from(ErrorKind::InvalidFilename))
+    }
+
+    /// The path at the end of all links, from the root, without a leading `/`.
+    pub fn real_path(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let found = fs::read_link(proc_path(&self.find(path)?))?;
+        let root = fs::canonicalize(self.root)?;
+        let below = found.strip_prefix(&root).map(Path::to_owned);
+        below.map_err(|_| io::Error::from(ErrorKind::InvalidFilename))
+    }
+
+    /// The root.
+    pub fn root(&self) -> &'a Path {
+        self.root
+    }
+
+    /// The path with the root before it.
+    pub fn outside(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// The target of a link; `None` if the path is not a link.

@@ -25,7 +25,8 @@ pub(super) fn look(
     };
     let Some(used) = used else { return };
     let free = (crash_size + cma(files)).saturating_sub(used);
-    let unpacked = capture.contents().map_or(0, |initrd| initrd.unpacked);
+    let made = capture.made.as_ref().map_or(0, |made| made.len);
+    let unpacked = capture.contents().map_or(made, |initrd| initrd.unpacked);
     let cpus =
         cmdline::cpu_limit(&capture.command_line).unwrap_or(u32::MAX).min(possible_cpus(files));
     let Room { least, safe } = Room::needed(capture.release.as_deref(), unpacked, cpus);

@@ -16,6 +16,9 @@ use crate::service::{UnitState, unit_state};
 /// program.
 pub(super) const NOTE: &str = "etc/kdump-loader/saver";
 
+/// The program in the initrd of `--capture`.
+const CAPTURE_INIT: &str = "kdump-loader's /init";
+
 /// Debian's unit that only saves dumps.
 const KDUMP_TOOLS_DUMP: &str = "kdump-tools-dump.service";
 /// Debian's unit that arms in the running kernel and saves in the capture kernel.
@@ -37,6 +40,8 @@ pub(super) enum Service {
     Suse,
     /// An initrd with a [`NOTE`].
     Own,
+    /// The initrd of `--capture`.
+    Capture,
 }
 
 /// The program that saves the dump.
@@ -103,6 +108,9 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
 }
 
 fn in_initrd(capture: &Capture) -> Option<(Service, String)> {
+    if capture.made.is_some() {
+        return Some((Service::Capture, CAPTURE_INIT.to_owned()));
+    }
     let initrd = capture.contents()?;
     if let Some(note) = initrd.kept.get(NOTE) {
         let note = String::from_utf8_lossy(note);

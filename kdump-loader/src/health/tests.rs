@@ -16,6 +16,8 @@ use crate::arm::record::Call;
 use crate::arm::record::failure;
 use crate::arm::record::lock;
 use crate::arm::record::origin::Origin;
+use crate::capture::example::Tree;
+use crate::capture::{self, Place};
 use crate::findings::Answer;
 use crate::findings::advice::Advice;
 use crate::hotplug::queue::{Block, Queue};
@@ -76,7 +78,7 @@ impl Armed {
         let record =
             Record::new(root, image, Path::new("/vmlinuz"), Some(Path::new("/boot/initrd")), false)
                 .unwrap();
-        let origin = Origin::of(&self.options(), Path::new(PROGRAM));
+        let origin = Origin::of(root, &self.options(), Path::new(PROGRAM));
         let mut record = record.made(origin, Some(Listing::of(&machine)), Vec::new());
         change(&mut record);
         record.write(root).unwrap();
@@ -195,6 +197,30 @@ fn problems_of_the_image_since_its_load_are_found() {
     );
     let finding = &armed.findings()[1];
     assert!(finding.message.contains("93 %"), "{finding}");
+}
+
+#[test]
+fn initrd_of_capture_is_known_to_save_the_dump_to_its_target() {
+    let armed = Armed::new();
+    Tree::on(armed.root.path());
+    let place = Place::parse("/dev/vdb1").unwrap();
+    armed.record(|record| {
+        let origin = record.origin.as_mut().unwrap();
+        origin.options.insert("capture".into(), place.to_string());
+        origin.target = capture::target_now(armed.root.path(), &place);
+        origin.initrd_len = Some(1 << 20);
+        record.initrd = None;
+    });
+    armed.write("proc/meminfo", "MemTotal: 1000000 kB\nMemFree: 500000 kB\n");
+    assert_eq!(armed.found(), ["target_full"], "the partition has 4 KiB");
+    armed.write("sys/class/block/vdb1/size", "2000000\n");
+    let found = survey(armed.root.path(), None, Path::new(PROGRAM));
+    assert_eq!((armed.found(), armed.answer()), (vec![], Answer::Yes));
+    let saver = found.saver.unwrap().to_string();
+    assert_eq!(saver, "kdump-loader's /init in the initrd, to PARTUUID=9e2a5c11-01");
+    // As if another disk had taken its place.
+    armed.write("dev/vdb", "");
+    assert_eq!(armed.found(), ["config_changed", "target_missing"]);
 }
 
 #[test]

@@ -71,6 +71,11 @@ pub enum Reason {
     },
     /// The config selects the other system call.
     CallChanged,
+    /// The target of `--capture` is on another device, or cannot be used any more.
+    TargetChanged {
+        /// The option's value.
+        target: String,
+    },
     /// The user forced the reload.
     Forced,
 }
@@ -129,6 +134,12 @@ impl fmt::Display for Reason {
             Self::OptionChanged { key } => write!(out, "the config's `{key}` changed"),
             Self::CallChanged => {
                 write!(out, "the config's `file` changed: another system call must arm the image")
+            }
+            Self::TargetChanged { target } => {
+                write!(
+                    out,
+                    "the dump's target {target} is not where it was when the image was loaded"
+                )
             }
             Self::Forced => write!(out, "a reload was forced"),
         }
@@ -211,6 +222,11 @@ impl Armed {
                 reasons.push(Reason::OptionChanged { key: key.clone() });
             }
         }
+        let capture = wished.options.get("capture");
+        if origin.options.get("capture") == capture && origin.target != wished.target {
+            reasons.push(Reason::TargetChanged { target: capture.cloned().unwrap_or_default() });
+        }
+        let wished = wished.clone().with_modules_of(origin);
         // If the option names another file now, the option has changed, not the file.
         for (what, identity) in &origin.files {
             let renamed = origin.options.get(what) != wished.options.get(what);

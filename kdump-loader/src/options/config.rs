@@ -8,17 +8,19 @@
 //! line and the key.
 
 pub mod keys; // every key, for errors and the manual page
+mod error; // why a config cannot be used
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use loader::files::read::{self, Opened};
 use serde::de::DeserializeOwned;
 use toml::{Spanned, Table, Value};
 
 use crate::options::Options;
+pub use error::{Defect, Error};
 
 /// The default path, below the root.
 pub const DEFAULT: &str = "etc/kdump-loader.toml";
@@ -49,6 +51,9 @@ pub const NOT_FOR_FILE: [&str; 11] = [
     "purgatory",
 ];
 
+/// Keys that only apply with `capture`.
+const WITH_CAPTURE: [&str; 4] = ["dump_level", "capture_timeout", "keep_dumps", "keep_bytes"];
+
 /// Which system call arms the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FilePolicy {
@@ -68,88 +73,6 @@ pub struct Config {
     pub options: Options,
     /// The system call.
     pub file: FilePolicy,
-}
-
-/// Why the config cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It cannot be read.
-    #[error(
-        "cannot read the config {}; create it with at least the line kernel = \
-         \"/boot/vmlinuz-{RELEASE}\", or name another with --config",
-        path.display()
-    )]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// It has an error.
-    #[error("{}: {defect}", path.display())]
-    Defect {
-        /// The file.
-        path: PathBuf,
-        /// The error.
-        defect: Defect,
-    },
-    /// The running kernel's release cannot be read.
-    #[error("cannot read {}, for {RELEASE} in the config", path.display())]
-    Release {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// An error in a config. Lines count from 1.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Defect {
-    /// It is not valid TOML.
-    #[error("line {line}: {message}")]
-    Syntax {
-        /// The line.
-        line: usize,
-        /// The parser's message.
-        message: String,
-    },
-    /// There is no such key.
-    #[error("line {line}: unknown key `{key}`; the keys are {}", KEYS.join(", "))]
-    UnknownKey {
-        /// The line.
-        line: usize,
-        /// The key.
-        key: String,
-    },
-    /// The value is invalid.
-    #[error("line {line}: the value of `{key}` is {message}")]
-    Value {
-        /// The line.
-        line: usize,
-        /// The key.
-        key: String,
-        /// What is wrong with the value.
-        message: String,
-    },
-    /// It names no kernel.
-    #[error(
-        "the required key `kernel` is missing; for example kernel = \"/boot/vmlinuz-{RELEASE}\""
-    )]
-    NoKernel,
-    /// The key does not apply to an image that the kernel builds.
-    #[error(
-        "line {line}: `{key}` does not apply with file = \"always\", where the kernel builds the \
-         image; remove one of them"
-    )]
-    NotForFile {
-        /// The line.
-        line: usize,
-        /// The key.
-        key: String,
-    },
 }
 
 impl Config {
@@ -216,6 +139,7 @@ impl Config {
         if !entries.iter().any(|entry| entry.key == "kernel") {
             return Err(Defect::NoKernel);
         }
+        check_capture(&entries)?;
         if file == FilePolicy::Always
             && let Some(entry) =
                 entries.iter().find(|entry| NOT_FOR_FILE.contains(&entry.key.as_str()))
@@ -224,6 +148,20 @@ impl Config {
         }
         let options = typed(options.into()).expect("each key was accepted alone");
         Ok(Self { options, file })
+    }
+}
+
+/// Checks the keys of the initrd that the loader makes.
+fn check_capture(entries: &[Entry]) -> Result<(), Defect> {
+    let find = |keys: &[&str]| entries.iter().find(|entry| keys.contains(&entry.key.as_str()));
+    match (find(&["capture"]), find(&["initrd"]), find(&WITH_CAPTURE)) {
+        (Some(capture), Some(initrd), _) => {
+            Err(Defect::TwoInitrds { line: capture.line.max(initrd.line) })
+        }
+        (None, _, Some(entry)) => {
+            Err(Defect::OnlyCapture { line: entry.line, key: entry.key.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,9 +1,12 @@
-//! The purgatory inside this program, for images whose options name none.
+//! The purgatory inside this program, for images whose options name none, and the /init of
+//! `--capture`.
 
 use loader::request::InputFile;
 
 /// Written by build.rs; empty if there was none when the program was built.
 static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/purgatory.elf"));
+/// The same.
+static CAPTURE_INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/capture-init"));
 
 /// Shown in place of a path.
 pub const EMBEDDED_NAME: &str = "(embedded purgatory)";
@@ -22,4 +25,9 @@ pub fn embedded() -> Result<InputFile, NotEmbedded> {
         return Err(NotEmbedded);
     }
     Ok(InputFile { path: EMBEDDED_NAME.into(), bytes: EMBEDDED.to_vec() })
+}
+
+/// The /init in this program. None if there was none when the program was built.
+pub fn capture_init() -> Option<&'static [u8]> {
+    Some(CAPTURE_INIT).filter(|init| !init.is_empty())
 }

@@ -1,6 +1,6 @@
 //! `[0]` Values of options in serde's formats: the config's TOML, and the record.
 //!
-//! Flags are booleans, and a reset delay is a number of seconds. Every other value is the text that
+//! Flags are booleans; delays, levels and counts are numbers. Every other value is the text that
 //! the command line takes. [`super::words`] has the parsers.
 
 use std::path::{Path, PathBuf};
@@ -51,6 +51,21 @@ wire!(signal: loader::request::SignalChoice, String,
     |&choice| crate::options::words::signal_word(choice).into());
 wire!(engine: loader::request::EngineChoice, String,
     crate::options::words::engine, |&engine| crate::options::words::engine_word(engine).into());
+wire!(capture: Option<crate::capture::Place>, String,
+    |text| crate::capture::Place::parse(text).map(Some),
+    |place| place.as_ref().map(ToString::to_string).unwrap_or_default());
+wire!(dump_level: Option<capture_init::DumpLevel>, i64,
+    |text| crate::options::words::saving::dump_level(text).map(Some),
+    |level| level.map(crate::options::words::saving::dump_level_number).unwrap_or_default());
+wire!(capture_timeout: Option<u32>, i64,
+    |text| crate::options::words::saving::capture_timeout(text).map(Some),
+    |seconds| seconds.unwrap_or_default().into());
+wire!(keep_dumps: Option<u32>, i64,
+    |text| crate::options::words::saving::keep_dumps(text).map(Some),
+    |count| count.unwrap_or_default().into());
+wire!(keep_bytes: Option<u64>, String,
+    |text| crate::options::words::saving::keep_bytes(text).map(Some),
+    |bytes| bytes.unwrap_or_default().to_string());
 wire!(on_corrupt: Option<handoff::OnCorrupt>, String,
     |text| crate::options::words::on_corrupt(text).map(Some),
     |action| action.map(|action| action.word().into()).unwrap_or_default());

@@ -3,6 +3,8 @@
 //! *On entry* text from the user. *On exit* a value within the purgatory's limits, or a message
 //! that says what is valid.
 
+pub mod saving; // with --capture
+
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
 use handoff::{EngineId, OnCorrupt};
@@ -64,7 +66,7 @@ pub fn reset_delay(text: &str) -> Result<u32, String> {
 }
 
 /// Parses a decimal number without a sign, which `parse` would accept.
-fn unsigned(digits: &str) -> Option<u32> {
+pub(super) fn unsigned(digits: &str) -> Option<u32> {
     if digits.starts_with('+') { None } else { digits.parse().ok() }
 }
 

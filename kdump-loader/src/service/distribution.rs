@@ -190,17 +190,20 @@ mod tests {
             assert_eq!(config.options.kernel, Path::new(kernel));
         }
         // The disabled keys are also valid.
-        let every_key: String = CONFIGURATION_TEXT
+        let disabled =
+            |line: &'static str| line.strip_prefix('#').filter(|key| !key.starts_with(' '));
+        let is_one_of = |line: &str, keys: &[&str]| keys.iter().any(|key| line.starts_with(key));
+        // They replace the initrd.
+        let (capture, others): (Vec<&str>, Vec<&str>) = CONFIGURATION_TEXT
             .lines()
-            .filter_map(|line| line.strip_prefix('#').filter(|key| !key.starts_with(' ')))
-            .filter(|line| {
-                !["kernel", "initrd", "append", "reuse_cmdline"]
-                    .iter()
-                    .any(|key| line.starts_with(key))
-            })
-            .map(|line| format!("{line}\n"))
-            .collect();
-        Config::parse(&(CONFIGURATION_TEXT.to_owned() + &every_key), "6.12.0").unwrap();
+            .filter_map(disabled)
+            .filter(|line| !is_one_of(line, &["kernel", "initrd", "append", "reuse_cmdline"]))
+            .partition(|line| is_one_of(line, &["capture", "dump_level", "keep_"]));
+        let with = |lines: Vec<&str>| CONFIGURATION_TEXT.to_owned() + &lines.join("\n");
+        Config::parse(&with(others), "6.12.0").unwrap();
+        assert_eq!(capture.len(), 5);
+        let without_initrd = with(capture).replace("\ninitrd = ", "\n#initrd = ");
+        Config::parse(&without_initrd, "6.12.0").unwrap();
     }
 
     #[test]

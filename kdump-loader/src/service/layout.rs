@@ -25,7 +25,7 @@ const UNITS: &str = "usr/lib/systemd/system";
 const ENABLED: &str = "etc/systemd/system";
 
 /// The units: name, text, and the unit that wants it, from its `[Install]` section.
-const OUR_UNITS: [(&str, &str, Option<&str>); 3] = [
+const OUR_UNITS: [(&str, &str, Option<&str>); 4] = [
     ("kdump-loader.service", include_str!("dist/kdump-loader.service"), Some("multi-user.target")),
     (
         "kdump-loader-reload.path",
@@ -33,6 +33,7 @@ const OUR_UNITS: [(&str, &str, Option<&str>); 3] = [
         Some("kdump-loader.service"),
     ),
     ("kdump-loader-reload.service", include_str!("dist/kdump-loader-reload.service"), None),
+    ("kdump-loader-shutdown.service", include_str!("dist/kdump-loader-shutdown.service"), None),
 ];
 const RULE_TEXT: &str = include_str!("dist/40-kdump-loader.rules");
 const PRESET_TEXT: &str = include_str!("dist/80-kdump-loader.preset");
@@ -233,7 +234,7 @@ mod tests {
             .flat_map(str::lines)
             .filter(|line| !line.starts_with('#') && line.contains("/kdump-loader "));
         let calls: Vec<&str> = calls.collect();
-        assert_eq!(calls.len(), 6, "{calls:#?}");
+        assert_eq!(calls.len(), 7, "{calls:#?}");
         calls.iter().for_each(|line| assert!(line.contains(&format!("/{PROGRAM} ")), "{line}"));
     }
 
@@ -281,6 +282,26 @@ mod tests {
         };
         assert_eq!(conditions(OUR_UNITS[0].1), conditions(OUR_UNITS[1].1));
         assert!(OUR_UNITS[1].1.contains("\nUnit=kdump-loader-reload.service\n"));
+    }
+
+    #[test]
+    fn shutdown_is_noted_only_if_it_is_one_and_disarms_nothing() {
+        let unit: Vec<&str> = OUR_UNITS[3].1.lines().collect();
+        // Without default dependencies, nothing but shutdown.target stops it.
+        for setting in [
+            "DefaultDependencies=no",
+            "Conflicts=shutdown.target",
+            "Before=shutdown.target",
+            "IgnoreOnIsolate=yes",
+            "RefuseManualStop=yes",
+        ] {
+            assert!(unit.contains(&setting), "{setting}");
+        }
+        for stops in ["Requires", "BindsTo", "PartOf", "PrivateTmp", "StateDirectory"] {
+            assert!(!unit.iter().any(|line| line.starts_with(stops)), "{stops}");
+        }
+        let mut wants = OUR_UNITS[0].1.lines().filter_map(|line| line.strip_prefix("Wants="));
+        assert!(wants.any(|unit| unit == OUR_UNITS[3].0));
     }
 
     #[test]

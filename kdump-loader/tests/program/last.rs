@@ -12,6 +12,8 @@ use serde_json::Value;
 use crate::fixture::status::{Debian, refused};
 use crate::fixture::{Run, assert_says, program, run};
 
+mod page; // --html
+
 fn last(root: &Path, arguments: &[&str]) -> Run {
     run(program().arg("last").arg("--root").arg(root).args(arguments))
 }
@@ -28,8 +30,13 @@ fn jumped(root: &Path) -> Panic {
     let run = panic.run.as_mut().unwrap();
     (run.stage, run.verdict) = ("jumped".into(), Some("ok".into()));
     (run.corrupt_places, run.places) = (0, Vec::new());
-    panic.capture_log =
-        Some(LogSummary { release: "6.12.43".into(), records: 2, damaged: 0, text_only: false });
+    panic.capture_log = Some(LogSummary {
+        release: "6.12.43".into(),
+        records: 2,
+        damaged: 0,
+        text_only: false,
+        errors: Vec::new(),
+    });
     panic
 }
 

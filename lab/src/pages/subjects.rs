@@ -1,6 +1,10 @@
 //! What is checked.
 
 use anyhow::{Context, Result};
+use kdump_loader::black_box::panic::Panic;
+use kdump_loader::black_box::saved::{self, Saved};
+use kdump_loader::black_box::{self, story};
+use kdump_loader::health::last_dump::LastDump;
 use kdump_loader::picture;
 use loader::image::{RegionSummary, SegmentSummary, SpanSummary, Summary};
 use qemu_runner::Outcome;
@@ -57,12 +61,37 @@ pub fn all(repo: &Repository) -> Result<Vec<Subject>> {
         Subject::picture("picture_of_an_extreme_image", &picture::svg(&extreme()?, "plan")),
         Subject::page("page_of_three_scenarios", page::html(&three)),
         Subject::page("docs_hotplug", repo.read("docs/hotplug.html")?),
+        Subject::page("page_of_a_panic", last_panic()?),
     ];
     for name in ["crash-region", "bench/verify", "storm/storm"] {
         let svg = repo.read(&format!("docs/{name}.svg"))?;
         all.push(Subject::picture(&format!("docs_{}", name.replace('/', "_")), &svg));
     }
     Ok(all)
+}
+
+/// `last --html` about a run of the scenario `black-box-hang`, with long and odd lines in its logs.
+fn last_panic() -> Result<String> {
+    let recorded = include_str!("../../../kdump-loader/tests/program/last/black-box-hang.txt");
+    let json = recorded.splitn(3, "\n\n").nth(2).context("the third part is JSON")?;
+    let json: serde_json::Value = serde_json::from_str(json)?;
+    let mut panic: Panic = serde_json::from_value(json["panics"][0].clone())?;
+    panic.notes.push("<b>W</b>".repeat(60));
+    let log = format!(
+        "[    0.000000] Linux version\n[    1.000000] {}\n[    2.000000] ﬀ漢字 <&>\n\
+         [   61.000100] {}\n",
+        "0123456789abcdef".repeat(20),
+        panic.panic_line.clone().unwrap_or_default()
+    );
+    let root = tempfile::tempdir()?;
+    saved::save(root.path(), &panic, &log.repeat(20), &log)?;
+    let saved = Saved::all(root.path());
+    let dump = LastDump::NotFound { directory: "/var/crash".into() };
+    let told: Vec<_> = saved.iter().map(|saved| (saved, &dump)).collect();
+    let later = story::nothing(None);
+    // The folder's path is another at each run.
+    let root = root.path().display().to_string();
+    Ok(black_box::page::html(&told, Some(&later)).replace(&root, ""))
 }
 
 /// An image around a purgatory that verifies whole segments, and not the elfcorehdr.

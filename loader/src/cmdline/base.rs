@@ -64,15 +64,14 @@ impl Base {
             rest = after + kernels[after..].iter().take_while(|&&byte| is_space(byte)).count();
         }
         kept.extend_from_slice(&kernels[rest..]);
-        if !append.trim().is_empty() {
-            separate(&mut kept);
-            kept.extend_from_slice(append.trim().as_bytes());
-        }
-        if !inits.is_empty() {
-            separate(&mut kept);
-            kept.extend_from_slice(inits);
-        }
-        Self { line: kept, dropped }
+        Self { line: joined(kept, append, inits), dropped }
+    }
+
+    /// Adds parameters before the words for init.
+    pub fn append(&mut self, more: &str) {
+        let (_, end) = parameters(&self.line);
+        let (kernels, inits) = self.line.split_at(end);
+        self.line = joined(kernels.to_vec(), more, inits);
     }
 
     /// The dropped parameters as text.
@@ -95,6 +94,18 @@ impl Base {
         }
         unfit
     }
+}
+
+fn joined(mut kernels: Vec<u8>, more: &str, inits: &[u8]) -> Vec<u8> {
+    if !more.trim().is_empty() {
+        separate(&mut kernels);
+        kernels.extend_from_slice(more.trim().as_bytes());
+    }
+    if !inits.is_empty() {
+        separate(&mut kernels);
+        kernels.extend_from_slice(inits);
+    }
+    kernels
 }
 
 /// The line with a space in place of every `blank` byte.

@@ -14,6 +14,13 @@ pub fn value(line: impl AsRef<[u8]>, name: &str) -> Option<String> {
     named.filter_map(|word| word.value()).next().map(super::text)
 }
 
+/// Every value of the kernel parameter `name`, as text, in order.
+pub fn values(line: impl AsRef<[u8]>, name: &str) -> Vec<String> {
+    let (words, _) = parameters(line.as_ref());
+    let named = words.iter().filter(|word| same_name(word.name(), name.as_bytes()));
+    named.filter_map(|word| word.value()).map(super::text).collect()
+}
+
 /// The most CPUs that the kernel supports, if `nr_cpus=` limits them. If there are several, the
 /// smallest counts (`nrcpus`, kernel/smp.c).
 pub fn cpu_limit(line: impl AsRef<[u8]>) -> Option<u32> {

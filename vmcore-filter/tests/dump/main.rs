@@ -7,7 +7,10 @@ use std::ops::ControlFlow;
 
 use kernel::{KERNELS_OWN, KINDS, Kernel, PAGE, PAGES};
 use proptest::prelude::*;
-use vmcore_filter::{DumpFile, Level, Output, PageState, Summary, Vmcore, dump};
+use vmcore_filter::{DumpFile, Error, Level, OpenError, Output, PageState, Summary, Vmcore, dump};
+
+/// `p_paddr` of the only PT_LOAD.
+const PHYSICAL: std::ops::Range<usize> = 64 + 56 + 24..64 + 56 + 32;
 
 fn save(kernel: &Kernel, level: Level) -> (Summary, DumpFile) {
     let core = Vmcore::from_bytes(kernel.core()).unwrap();
@@ -188,6 +191,43 @@ fn a_core_that_was_cut_says_how_much_is_missing() {
     assert_eq!(core.missing(), 100 * PAGE as u64);
 }
 
+/// The error of a dump to a medium that takes no byte.
+fn refused(core: Vec<u8>) -> Error {
+    let core = Vmcore::from_bytes(core).unwrap();
+    let mut none = Full { bytes: Vec::new(), writes: 0 };
+    dump(&core, Level::NoZeroes, &mut none, &mut |_| ControlFlow::Continue(())).unwrap_err()
+}
+
+#[test]
+fn few_pages_at_a_high_address_are_refused_before_a_byte_is_written() {
+    let core = Kernel::new(KINDS[0]).core();
+    let len = (PAGES * PAGE) as u64;
+    let at = |physical: u64| {
+        let mut core = core.clone();
+        core[PHYSICAL].copy_from_slice(&physical.to_le_bytes());
+        refused(core)
+    };
+    let fits = at((1 << 40) - len);
+    assert!(matches!(fits, Error::Write { offset: 0, .. }), "{fits}");
+    for physical in [(1 << 40) - len + 1, 1 << 41, (1 << 52) - len] {
+        let error = at(physical);
+        assert!(matches!(error, Error::LongBitmaps { memory, .. } if memory == len), "{error}");
+    }
+}
+
+#[test]
+fn segments_of_different_memory_in_the_same_bytes_are_refused() {
+    let mut core = Kernel::new(KINDS[0]).core();
+    let second = core[64 + 56..64 + 2 * 56].to_vec();
+    core[64 + 2 * 56..64 + 3 * 56].copy_from_slice(&second);
+    core[56] = 3;
+    // The kernel's text is in two segments, too.
+    assert!(Vmcore::from_bytes(core.clone()).is_ok());
+    core[64 + 2 * 56 + 24..][..8].copy_from_slice(&(1_u64 << 30).to_le_bytes());
+    let error = Vmcore::from_bytes(core).unwrap_err();
+    assert!(matches!(error, OpenError::SharedBytes { .. }), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 64,
@@ -214,9 +254,6 @@ proptest! {
     fn no_byte_of_a_core_makes_it_panic(at in 0_usize..4096 + 900, byte: u8) {
         let mut core = Kernel::new(KINDS[0]).core();
         core[at] = byte;
-        // An address far up would make a dump in memory as long as its bitmaps.
-        let physical = 64 + 56 + 24..64 + 56 + 32;
-        prop_assume!(!physical.contains(&at));
         if let Ok(core) = Vmcore::from_bytes(core) {
             let go_on = &mut |_| ControlFlow::Continue(());
             let _ = dump(&core, Level::NoFreeOrZeroes, &mut Vec::new(), go_on);

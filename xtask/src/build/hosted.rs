@@ -1,6 +1,7 @@
 //! What runs on Linux: the loader, and programs of the guests.
 //!
-//! * On entry: the purgatory, which becomes a part of the loader.
+//! * On entry: the purgatory, which becomes a part of the loader. So does the capture kernel's
+//!   /init, which is built first.
 //! * On exit: static executables.
 
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ use crate::setup;
 
 /// Their profile, in Cargo.toml.
 const PROFILE: &str = "hosted";
+/// The profile of the capture kernel's /init, which is in memory that is scarce.
+const CAPTURE_PROFILE: &str = "capture";
 /// Their build directory, relative to the root.
 const TARGET_DIR: &str = "target/loader";
 /// The message of an overflow check (`panic_const_add_overflow` in core). A program without the
@@ -44,6 +47,16 @@ pub fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
     no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.loader())
 }
 
+/// Builds the capture kernel's /init, which becomes a part of the loader: target/dist/capture-init.
+pub fn capture_init(sh: &Shell, repo: &Repository) -> Result<()> {
+    let built = with_profile(sh, repo, CAPTURE_PROFILE, "capture-init", "capture-init")?;
+    write_if_changed(&strip::strip(&read(&built)?)?, &repo.capture_init(), 0o755)?;
+    no_foreign_path(
+        &paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?,
+        &repo.capture_init(),
+    )
+}
+
 /// Builds the programs that run in guests: target/dist/sentinel, poller, trigger.
 pub fn guest_programs(sh: &Shell, repo: &Repository) -> Result<()> {
     sh.create_dir(repo.dist())?;
@@ -59,27 +72,33 @@ pub fn guest_programs(sh: &Shell, repo: &Repository) -> Result<()> {
 /// Builds one program as a static executable: guests have no C library, and rescue systems may have
 /// an older one.
 pub fn program(sh: &Shell, repo: &Repository, package: &str, program: &str) -> Result<PathBuf> {
-    let what = ["--profile", PROFILE, "--package", package, "--bin", program];
+    with_profile(sh, repo, PROFILE, package, program)
+}
+
+fn with_profile(
+    sh: &Shell,
+    repo: &Repository,
+    profile: &str,
+    package: &str,
+    program: &str,
+) -> Result<PathBuf> {
+    let what = ["--profile", profile, "--package", package, "--bin", program];
     let cargo = cargo(sh, "build")
         .args(what)
         .args(["--target", LINUX_TARGET, "--target-dir"])
         .arg(repo.root.join(TARGET_DIR))
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &setup::rust_src(sh, repo)?, &[STATIC])?)
-        // The loader's build script embeds it.
-        .env("KDUMP_PURGATORY_ELF", repo.purgatory_elf());
+        // The loader's build script embeds them.
+        .env("KDUMP_PURGATORY_ELF", repo.purgatory_elf())
+        .env("KDUMP_CAPTURE_INIT", repo.capture_init());
     command::show(cargo)?;
-    let built = place(repo, program);
+    let built = repo.root.join(TARGET_DIR).join(LINUX_TARGET).join(profile).join(program);
     ensure!(
         !has_interpreter(&read(&built)?)?,
         "{} is not static: it names an ELF interpreter",
         built.display()
     );
     Ok(built)
-}
-
-/// The output of [`program`].
-pub fn place(repo: &Repository, program: &str) -> PathBuf {
-    repo.root.join(TARGET_DIR).join(LINUX_TARGET).join(PROFILE).join(program)
 }
 
 fn has_interpreter(bytes: &[u8]) -> Result<bool> {

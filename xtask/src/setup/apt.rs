@@ -24,6 +24,8 @@ pub enum Release {
     Guests,
     /// Debian 12, for the kernel before crash hotplug.
     Old,
+    /// Source packages of Debian 13.
+    GuestSources,
 }
 
 /// Releases with `-updates`, `-security` and `-backports`. Testing and unstable have none, or empty
@@ -31,6 +33,11 @@ pub enum Release {
 const STABLE: [&str; 2] = ["bookworm", "trixie"];
 /// dpkg's list of packages installed on this machine.
 const DPKG_STATUS: &str = "/var/lib/dpkg/status";
+/// The type of a line in sources.list(5), and the index that is fetched for it. Translations,
+/// contents and application data are not.
+type Kind = (&'static str, &'static str);
+const BINARIES: Kind = ("deb", "Packages");
+const SOURCES: Kind = ("deb-src", "Sources");
 /// Fields asked of `apt-get indextargets`, in this order.
 const FORMAT: &str = "$(REPO_URI)|$(ORIGIN)|$(LABEL)|$(CODENAME)|$(COMPONENT)|$(SOURCESENTRY)";
 
@@ -82,6 +89,7 @@ impl<'a> Root<'a> {
             Release::Machine => ("machine", archive.codename.as_str(), DPKG_STATUS),
             Release::Guests => ("guests", "trixie", "/dev/null"),
             Release::Old => ("old", "bookworm", "/dev/null"),
+            Release::GuestSources => ("guest-sources", "trixie", "/dev/null"),
         };
         let dir = repo.apt().join(name);
         let config = configure(sh, &dir, installed)?;
@@ -91,7 +99,8 @@ impl<'a> Root<'a> {
             dir.display()
         );
         sh.write_file(&config, sh.read_file(&config)? + &own)?;
-        sh.write_file(dir.join("sources.list"), archive.sources(codename))?;
+        let kind = if release == Release::GuestSources { SOURCES } else { BINARIES };
+        sh.write_file(dir.join("sources.list"), archive.sources(codename, kind))?;
         let backports = STABLE.contains(&codename).then(|| format!("{codename}-backports"));
         let root = Self { sh, config, downloads: repo.downloads(), backports };
         eprintln!("  reading the archive's index ({name})");
@@ -131,6 +140,14 @@ impl<'a> Root<'a> {
         let _there = self.sh.push_dir(&self.downloads);
         let download = self.tool("apt-get").args(["-o", "Acquire::Retries=3", "download"]);
         command::read(download.args(packages.iter().map(Package::spec))).map(drop)
+    }
+
+    /// Downloads the newest source of a package into `directory`: the .dsc file and what it names.
+    pub fn source(&self, name: &str, directory: &Path) -> Result<()> {
+        self.sh.create_dir(directory)?;
+        let _there = self.sh.push_dir(directory);
+        let download = self.tool("apt-get").args(["-o", "Acquire::Retries=3", "source"]);
+        command::read(download.args(["--download-only", name])).map(drop)
     }
 
     /// Downloads the packages that are missing, and unpacks all of them into a fresh `tree`.
@@ -240,11 +257,10 @@ impl Archive {
     }
 
     /// A release's sources, in the one-line style.
-    fn sources(&self, codename: &str) -> String {
+    fn sources(&self, codename: &str, (kind, index): Kind) -> String {
         let line = |Source { uri, key }: &Source, suite: &str| {
             let key = key.as_ref().map(|key| format!(" signed-by={key}")).unwrap_or_default();
-            // `target=Packages` excludes translations, contents and application data.
-            format!("deb [arch=amd64 target=Packages{key}] {uri} {codename}{suite} main\n")
+            format!("{kind} [arch=amd64 target={index}{key}] {uri} {codename}{suite} main\n")
         };
         let is_stable = STABLE.contains(&codename);
         let suites: &[&str] = if is_stable { &["", "-updates", "-backports"] } else { &[""] };

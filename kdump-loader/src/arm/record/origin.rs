@@ -8,10 +8,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use capture_init::Target;
 use loader::files::Files;
 use loader::files::identity::FileIdentity;
 use serde::{Deserialize, Serialize};
 
+use crate::capture::{self, Made};
 use crate::options::Options;
 
 /// The key of the loader itself among the files. A new loader may build another image, with another
@@ -25,12 +27,18 @@ pub struct Origin {
     pub options: BTreeMap<String, String>,
     /// Every file that was read, by the key of its option, and [`PROGRAM`].
     pub files: BTreeMap<String, FileIdentity>,
+    /// Where the /init of `--capture` saves the dump.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// Bytes of the initrd of `--capture`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initrd_len: Option<u64>,
 }
 
 impl Origin {
-    /// The origin of an image that `program` makes now from these options. Missing files are left
-    /// out; reading them reports the error.
-    pub fn of(options: &Options, program: &Path) -> Self {
+    /// The origin of an image that `program` makes now from these options, on the machine below
+    /// `root`. Missing files are left out; reading them reports the error.
+    pub fn of(root: &Path, options: &Options, program: &Path) -> Self {
         let Options { kernel, initrd, purgatory, .. } = options;
         let named = [
             ("kernel", Some(kernel)),
@@ -43,7 +51,25 @@ impl Origin {
                 .extend(path.and_then(|path| Some((key.to_owned(), FileIdentity::of(path).ok()?))));
         }
         files.extend(FileIdentity::of(program).ok().map(|identity| (PROGRAM.to_owned(), identity)));
-        Self { options: options.words(), files }
+        let target = options.capture.as_ref().and_then(|place| capture::target_now(root, place));
+        Self { options: options.words(), files, target, initrd_len: None }
+    }
+
+    /// The same, with the files of the modules of an `armed` image as they are now.
+    pub fn with_modules_of(mut self, armed: &Self) -> Self {
+        let modules = armed.files.iter().filter(|(key, _)| key.starts_with(capture::MODULE));
+        let now = modules.filter_map(|(key, file)| {
+            Some((key.clone(), FileIdentity::of(Path::new(&file.path)).ok()?))
+        });
+        self.files.extend(now.collect::<Vec<_>>());
+        self
+    }
+
+    /// Adds the initrd that was made.
+    pub fn made(&mut self, initrd: &Made) {
+        self.files.extend(initrd.files.clone());
+        self.target = Some(initrd.target.clone());
+        self.initrd_len = Some(initrd.initrd.bytes.len() as u64);
     }
 
     /// Replaces identities by those of the files that were actually read, in case their paths were

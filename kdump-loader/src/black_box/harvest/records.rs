@@ -27,6 +27,10 @@ pub fn find(memory: &OldMemory<'_>, armed: &ArmedBox) -> (Option<Record>, Copies
             continue;
         };
         let known_stage = Stage::from_wire(record.stage.get()).is_some();
+        if known_stage && record.generation.get() > armed.generation {
+            copies.later += 1;
+            continue;
+        }
         if !known_stage || !is_of(&record, armed) {
             copies.foreign += 1;
             continue;

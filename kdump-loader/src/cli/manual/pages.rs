@@ -121,6 +121,8 @@ pub const PAGES: [Manual; 16] = [
         examples: &[
             ("Tell the last panic:", "kdump-loader last"),
             ("Print every panic that is kept, as JSON:", "kdump-loader last --all --json"),
+            #[cfg(feature = "picture")]
+            ("Write a page for others to read:", "kdump-loader last --html panic.html"),
         ],
         see_also: &[("kdump-loader-status", "8"), ("crash", "8"), ("makedumpfile", "8")],
     },

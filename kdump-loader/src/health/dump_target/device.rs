@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use capture_init::disks;
+
 use super::super::files::Files;
+use crate::capture::Place;
 
 /// Limit of stacked block devices. LUKS on LVM on RAID on a partition is five.
 const DEEPEST: usize = 16;
@@ -22,6 +25,10 @@ pub struct Mount {
     pub kind: String,
     /// Whether its files are in memory, so that a boot loses them.
     pub is_volatile: bool,
+    /// The directory of the file system that is mounted: `/`, unless it is a bind mount.
+    pub root: String,
+    /// The options of its superblock.
+    pub options: String,
     /// Major and minor number, as in `8:1`.
     number: String,
 }
@@ -67,9 +74,11 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
     let mount = |line: &str| {
         let (before, after) = line.split_once(" - ")?;
         let mut fields = before.split(' ').skip(2);
-        let (number, point) = (fields.next()?.to_owned(), unescaped(fields.nth(1)?));
+        let number = fields.next()?.to_owned();
+        let (root, point) = (unescaped(fields.next()?), unescaped(fields.next()?));
         let (kind, rest) = after.split_once(' ')?;
-        let source = unescaped(rest.split(' ').next()?);
+        let mut rest = rest.split(' ');
+        let source = unescaped(rest.next()?);
         // Major number 0 is not a block device. btrfs has such a number, but its source is a
         // device. Other sources may be paths on a file system that hangs.
         let device = match number.starts_with("0:") {
@@ -82,6 +91,8 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
             point,
             is_volatile: VOLATILE.contains(&kind),
             kind: kind.to_owned(),
+            root,
+            options: rest.next().unwrap_or_default().to_owned(),
             number,
         })
     };
@@ -112,7 +123,7 @@ fn innermost<'a>(mounts: &'a [Mount], directory: &Path) -> Option<&'a Mount> {
 /// # Errors
 ///
 /// A mount on the way that may hang. It is not accessed.
-pub fn real_path(files: Files<'_>, directory: &str) -> Result<String, Mount> {
+pub fn real_path(files: Files<'_>, directory: &str) -> Result<String, Box<Mount>> {
     let mounts = mounts(files);
     let mut left: Vec<String> = directory.rsplit('/').map(str::to_owned).collect();
     let (mut path, mut links) = (PathBuf::from("/"), 0);
@@ -123,7 +134,7 @@ pub fn real_path(files: Files<'_>, directory: &str) -> Result<String, Mount> {
             name => path.push(name),
         }
         if let Some(mount) = innermost(&mounts, &path).filter(|mount| mount.may_hang()) {
-            return Err(mount.clone());
+            return Err(Box::new(mount.clone()));
         }
         if let Some(to) = files.link(&path).filter(|_| links < MOST_LINKS) {
             links += 1;
@@ -162,8 +173,15 @@ pub fn block_device(files: Files<'_>, name: &str) -> Option<String> {
         ))
     });
     let path = by.unwrap_or_else(|| name.to_owned());
-    let block = format!("sys/class/block/{}", files.real_name(path).ok()?);
+    let found = files.real_name(path).ok().or_else(|| by_id(files, name))?;
+    let block = format!("sys/class/block/{found}");
     files.exists(&block).then_some(block)
+}
+
+/// The device with an identifier that `--capture` takes, without udev's links.
+fn by_id(files: Files<'_>, name: &str) -> Option<String> {
+    let id = Place::parse(name).ok()?.id()?;
+    Some(disks::find(&disks::list(files.root()), &id).ok()?.name)
 }
 
 /// A label in the encoding of udev's links (`encode_devnode_name` of systemd).

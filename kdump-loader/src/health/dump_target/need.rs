@@ -89,7 +89,7 @@ pub fn too_old(
     let release = files.line("proc/sys/kernel/osrelease").unwrap_or_default();
     let affected = numbers::<2>(&release)
         .is_some_and(|release| release.cmp(&PAGE_TYPES_CHANGED) != Ordering::Less);
-    if !affected || level(collector) & FREE == 0 {
+    if !affected || level(collector) & FREE == 0 || service == Service::Capture {
         return false;
     }
     let in_initrd = || {

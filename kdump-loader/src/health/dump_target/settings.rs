@@ -40,6 +40,13 @@ pub fn read(
     };
     Ok(Some(match service {
         Service::Own => return Ok(None),
+        // What it leaves out has makedumpfile's numbers.
+        Service::Capture => {
+            return Ok(capture.made.as_ref().map(|made| Settings {
+                target: made.target.clone(),
+                collector: format!("makedumpfile -d {}", made.level),
+            }));
+        }
         Service::KdumpTools => kdump_tools(&Variables::of(KDUMP_TOOLS, &text(KDUMP_TOOLS)?))?,
         Service::KdumpUtils => {
             match capture.contents().and_then(|initrd| initrd.kept.get(KDUMP_UTILS)) {

@@ -1,11 +1,14 @@
 //! Changes that are reasons to arm again.
 
+use loader::files::identity::FileIdentity;
 use loader::machine::example;
 
 use super::*;
 use crate::options::Options;
 use crate::options::config::Config;
 
+/// Files in these options are the test machine's own.
+const ROOT: &str = "/";
 const FOLLOWS: CrashHotplug = CrashHotplug { cpu: Some(true), memory: Some(true) };
 const DOES_NOT: CrashHotplug = CrashHotplug { cpu: None, memory: None };
 
@@ -19,6 +22,7 @@ fn present() -> Present {
 
 fn origin() -> Origin {
     Origin::of(
+        ROOT.as_ref(),
         &options("kernel = '/dev/null'\ninitrd = '/dev/zero'\nappend = 'a'"),
         Path::new("/proc/self/exe"),
     )
@@ -45,6 +49,38 @@ fn armed(hotplug: CrashHotplug, listing: Option<Listing>) -> Armed {
         advice: Vec::new(),
     };
     Armed { record: Box::new(record), listing, hotplug, replaced: false }
+}
+
+#[test]
+fn target_on_another_disk_and_changed_modules_are_reasons() {
+    let directory = tempfile::tempdir().unwrap();
+    let module = directory.path().join("ext4.ko");
+    std::fs::write(&module, "old").unwrap();
+    let disk = |uuid: &str| {
+        Some(capture_init::Target::Raw { disk: capture_init::DiskId::PartUuid(uuid.into()) })
+    };
+    let mut made = origin();
+    made.options.insert("capture".into(), "/var/crash".into());
+    made.files.insert("module ext4".into(), FileIdentity::of(&module).unwrap());
+    made.target = disk("one");
+    // What is wanted is not resolved as far as modules.
+    let mut wished = made.clone();
+    wished.files.remove("module ext4");
+    let mut armed = armed(FOLLOWS, None);
+    armed.record.origin = Some(made);
+    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), []);
+    wished.target = disk("other");
+    let target = "/var/crash".to_owned();
+    let reason = [Reason::TargetChanged { target }];
+    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), reason);
+    wished.target = disk("one");
+    std::fs::write(&module, "new, and longer").unwrap();
+    let path = module.display().to_string();
+    let changed = Reason::FileChanged { what: "module ext4".into(), path };
+    let changed = [changed];
+    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), changed);
+    std::fs::remove_file(&module).unwrap();
+    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), changed);
 }
 
 /// The machine with an added DIMM and CPU.
@@ -155,11 +191,14 @@ fn replaced_file_is_named() {
     let path = directory.path().join("initrd");
     std::fs::write(&path, "one").unwrap();
     let options = Options { initrd: Some(path.clone()), ..Options::new("/dev/null".into()) };
-    let before = Origin::of(&options, Path::new("/dev/null"));
+    let before = Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null"));
     let mut armed = armed(FOLLOWS, None);
     armed.record.origin = Some(before.clone());
     assert_eq!(
-        armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto),
+        armed.wish_reasons(
+            &Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")),
+            FilePolicy::Auto
+        ),
         []
     );
     let changed = [Reason::FileChanged { what: "initrd".into(), path: path.display().to_string() }];
@@ -168,12 +207,18 @@ fn replaced_file_is_named() {
     std::fs::write(&new, "two").unwrap();
     std::fs::rename(new, &path).unwrap();
     assert_eq!(
-        armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto),
+        armed.wish_reasons(
+            &Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")),
+            FilePolicy::Auto
+        ),
         changed
     );
     std::fs::remove_file(&path).unwrap();
     assert_eq!(
-        armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto),
+        armed.wish_reasons(
+            &Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")),
+            FilePolicy::Auto
+        ),
         changed
     );
 }
@@ -181,6 +226,7 @@ fn replaced_file_is_named() {
 #[test]
 fn new_loader_is_a_reason() {
     let wished = Origin::of(
+        ROOT.as_ref(),
         &options("kernel = '/dev/null'\ninitrd = '/dev/zero'\nappend = 'a'"),
         Path::new("/dev/null"),
     );

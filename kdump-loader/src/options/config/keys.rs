@@ -14,7 +14,7 @@ pub struct Key {
 }
 
 /// Every key, in the order of the manual page.
-pub const ALL: [Key; 16] = [
+pub const ALL: [Key; 21] = [
     Key {
         name: "kernel",
         value: "absolute path",
@@ -28,6 +28,41 @@ pub const ALL: [Key; 16] = [
         default: "no initrd; for a unified kernel image, the embedded one",
         meaning: "The initrd of the capture kernel. {release} stands for the running kernel's \
                   release. From a list, the first file that exists is used.",
+    },
+    Key {
+        name: "capture",
+        value: "directory, \"PARTUUID=ID\", \"serial:NUMBER\", or a device below /dev",
+        default: "none: the initrd saves the dump",
+        meaning: "Save the dump without the distribution's initrd: to a directory on ext4 or xfs, \
+                  or to a partition or disk that holds nothing else, which is overwritten. Not \
+                  together with initrd.",
+    },
+    Key {
+        name: "dump_level",
+        value: "17, 1 or 0",
+        default: "17",
+        meaning: "With capture, what the dump leaves out: free pages and pages of zeroes, pages of \
+                  zeroes, or nothing.",
+    },
+    Key {
+        name: "capture_timeout",
+        value: "number of seconds from 1 to 86400",
+        default: "no limit",
+        meaning: "With capture, seconds for saving the dump, after which the machine is reset.",
+    },
+    Key {
+        name: "keep_dumps",
+        value: "number from 1",
+        default: "5",
+        meaning: "With capture, how many dumps stay in the directory, with the new one. The oldest \
+                  are removed after the new dump is complete.",
+    },
+    Key {
+        name: "keep_bytes",
+        value: "size such as \"20G\"",
+        default: "no limit",
+        meaning: "With capture, how many bytes of dumps stay in the directory. The new dump stays \
+                  in any case.",
     },
     Key {
         name: "append",

@@ -1,10 +1,14 @@
 //! Valid configs, and the errors of invalid ones.
 
+use std::collections::BTreeSet;
+
+use capture_init::DumpLevel;
 use handoff::{EngineId, OnCorrupt};
 use loader::cmdline::Base;
 use loader::request::{Confidential, Console, EngineChoice, SignalChoice};
 
 use super::*;
+use crate::capture::Place;
 use crate::options::BlackBoxChoice;
 
 fn parse(text: &str) -> Result<Config, Defect> {
@@ -60,14 +64,50 @@ fn every_key_has_the_effect_of_its_option() {
         black_box: BlackBoxChoice::No,
         signal: SignalChoice::Only { pvpanic: false, ipmi: true },
         purgatory: Some("/usr/lib/purgatory.ro".into()),
+        ..Options::default()
     };
     let config = parse(text).unwrap();
     assert_eq!(config, Config { options, file: FilePolicy::Never });
+
+    let text = "
+        kernel = '/boot/vmlinuz'
+        capture = 'PARTUUID=9E2A5C11-03'
+        dump_level = 1
+        capture_timeout = 90
+        keep_dumps = 2
+        keep_bytes = '20G'
+    ";
+    let options = Options {
+        capture: Some(Place::PartUuid("9e2a5c11-03".into())),
+        dump_level: Some(DumpLevel::NoZeroes),
+        capture_timeout: Some(90),
+        keep_dumps: Some(2),
+        keep_bytes: Some(20 << 30),
+        ..Options::new("/boot/vmlinuz".into())
+    };
+    let capturing = parse(text).unwrap();
+    assert_eq!(capturing, Config { options, file: FilePolicy::Auto });
+
     // The record keeps every option, so that a change is noticed. The system call has its own
     // field.
     let mut keys: Vec<_> = KEYS.into_iter().filter(|key| *key != "file").collect();
     keys.sort_unstable();
-    assert_eq!(config.options.words().into_keys().collect::<Vec<_>>(), keys);
+    let words = config.options.words().into_keys().chain(capturing.options.words().into_keys());
+    assert_eq!(words.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(), keys);
+}
+
+#[test]
+fn capture_and_initrd_exclude_each_other_and_keys_of_capture_need_it() {
+    let message = refused("kernel = '/k'\ninitrd = '/i'\ncapture = '/var/crash'");
+    assert!(message.contains("line 3") && message.contains("initrd of its own"), "{message}");
+    for line in ["dump_level = 1", "capture_timeout = 9", "keep_dumps = 9", "keep_bytes = '9G'"] {
+        let message = refused(&format!("kernel = '/k'\n{line}"));
+        assert!(message.contains("line 2") && message.contains("with `capture`"), "{message}");
+    }
+    for line in ["capture = 'var/crash'", "dump_level = 31", "keep_bytes = 'all'"] {
+        let message = refused(&format!("kernel = '/k'\n{line}"));
+        assert!(message.contains("line 2: the value of"), "{message}");
+    }
 }
 
 #[test]
@@ -141,7 +181,7 @@ fn first_existing_initrd_of_a_list_is_used() {
 fn unknown_key_is_named_with_its_line() {
     let message = refused("kernel = '/k'\n\n# the initrd\ninitird = '/i'\n");
     assert!(
-        message.starts_with("line 4: unknown key `initird`") && message.contains("initrd, append"),
+        message.starts_with("line 4: unknown key `initird`") && message.contains("initrd, capture"),
         "{message}"
     );
     let message = refused("kernel = '/k'\n[loader]\nappend = 'x'\n");

@@ -48,6 +48,8 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let (mut first, shutdown) = installed::reboot(first, &mut disk)?;
     stays_armed::expect_armed_at_the_end(&shutdown)?;
     expect_armed_at_boot(&mut first)?;
+    let last = first.vm.run_ok(&format!("{INSTALLED} last"))?;
+    expect_words("`last` after a shutdown in order", &last, &SHUT_DOWN)?;
     expect_repeated_events_to_be_ignored(&mut first)?;
 
     let identity = first.image()?.identity;
@@ -92,6 +94,9 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.vm.run_ok("sync")?;
     expect_saved_dump(first.oops()?, OOPS, disk, true)
 }
+
+/// What `last` says of it.
+const SHUT_DOWN: [&str; 1] = ["no panic is recorded; an orderly shutdown or reboot began 20"];
 
 /// What the README tells an operator, and what `service check` says before and after.
 fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {

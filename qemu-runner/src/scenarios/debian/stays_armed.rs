@@ -1,12 +1,15 @@
 //! What must not disarm a machine, with systemd as PID 1 and /boot on its own mount: `systemctl
 //! isolate rescue.target`, and shutdown up to systemd's last program. `systemctl stop` by the
-//! operator does disarm.
+//! operator does disarm. The shutdown, and nothing else, is noted for the next boot.
 
 use crate::error::{Error, check, check_eq};
 use crate::stage::First;
 
 /// What the kernel says at the very end, in the words of the program in [`HOOKS`].
-const ARMED_AT_THE_END: &str = "last program before the kernel ends: kexec_crash_loaded 1";
+const ARMED_AT_THE_END: &str =
+    "last program before the kernel ends: kexec_crash_loaded 1, shutdowns noted 1";
+/// Counts the shutdowns that are noted for the next boot's `last`: 0 or 1.
+const NOTED: &str = "grep -c shutdown_at.:.[0-9] /var/lib/kdump-loader/armed.json";
 /// systemd-shutdown runs what is in this directory when it has unmounted everything
 /// (systemd-shutdown(8)).
 const HOOKS: &str = "/usr/lib/systemd/system-shutdown";
@@ -48,17 +51,22 @@ pub(in crate::scenarios) fn isolate_rescue(first: &mut First<'_, '_>) -> Result<
                                 is-active --quiet multi-user.target",
     )?;
     check_eq!(reached.status, 0, "whether rescue.target took the place of multi-user.target")?;
-    first.vm.run_ok("systemctl is-active kdump-loader.service kdump-loader-reload.path")?;
+    first.vm.run_ok(
+        "systemctl is-active kdump-loader.service kdump-loader-reload.path \
+         kdump-loader-shutdown.service",
+    )?;
     first.expect_armed(true, "in rescue.target")?;
+    check_eq!(first.vm.run(NOTED)?.text.trim(), "0", "shutdowns noted in rescue.target")?;
     first.note("rescue.target is reached, and the image is still armed");
     Ok(())
 }
 
-/// Leaves a program that says at the very end of the shutdown whether an image is armed.
+/// Leaves a program that says at the very end of the shutdown whether an image is armed, and
+/// whether the shutdown was noted.
 pub(in crate::scenarios) fn watch_the_end(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(&format!(
         "mkdir -p {HOOKS} && printf '#!/bin/sh\\necho \"last program before the kernel ends: \
-         kexec_crash_loaded $(cat /sys/kernel/kexec_crash_loaded)\" \
+         kexec_crash_loaded $(cat /sys/kernel/kexec_crash_loaded), shutdowns noted $({NOTED})\" \
          >/dev/console\\n' >{HOOKS}/armed && chmod 755 {HOOKS}/armed"
     ))?;
     Ok(())

@@ -91,12 +91,14 @@ fn that_grows() -> Setup {
 }
 
 fn kexec_tools(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Result<(), Error> {
-    let (first, _) = armed_by_kexec(stage, Setup { cpu, ..that_grows() }, HOTPLUG)?;
+    let setup = Setup { cpu, peer_with_ours: true, ..that_grows() };
+    let (first, _) = armed_by_kexec(stage, setup, HOTPLUG)?;
     plug_and_capture(first, Some(engine))
 }
 
 fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let (mut first, purgatory) = armed_by_kexec(stage, bare(), HOTPLUG)?;
+    let (mut first, purgatory) =
+        armed_by_kexec(stage, Setup { peer_with_ours: true, ..bare() }, HOTPLUG)?;
     damage(&mut first)?;
     refuse(first, &purgatory, REFUSAL)
 }
@@ -106,7 +108,7 @@ fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn kexec_tools_machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
     let symbols = stage.context.read_built(context::KEXEC_TOOLS_DROP_IN_SYMBOLS)?;
     let function = purgatory::function(&symbols, ONE_STREAM)?;
-    let setup = Setup { cpu: machine::CPU_WITHOUT_SHA_NI, ..that_grows() };
+    let setup = Setup { cpu: machine::CPU_WITHOUT_SHA_NI, peer_with_ours: true, ..that_grows() };
     let (mut first, code) = armed_by_kexec(stage, setup, HOTPLUG)?;
     replace(&mut first, code.start, &function, &JUMP_TO_ITSELF)?;
     let region = first.crash_region()?;
@@ -129,7 +131,8 @@ fn reading(words: &str) -> Option<u64> {
 /// The first region begins where no memory is, then.
 fn kexec_tools_table(stage: &mut Stage<'_>) -> Result<(), Error> {
     let ours = stage.context.read_built(context::KEXEC_TOOLS_DROP_IN)?;
-    let (mut first, purgatory) = armed_by_kexec(stage, bare(), HOTPLUG)?;
+    let (mut first, purgatory) =
+        armed_by_kexec(stage, Setup { peer_with_ours: true, ..bare() }, HOTPLUG)?;
     let file = object::File::parse(ours.as_slice()).expect("cargo xtask audit has read it");
     let table = file.symbol_by_name("sha256_regions").expect("cargo xtask audit has found it");
     let byte = purgatory.start + table.address() + UNMAPPED_BIT / 8;
@@ -140,7 +143,8 @@ fn kexec_tools_table(stage: &mut Stage<'_>) -> Result<(), Error> {
 /// Without hotplug the kernel leaves kexec-tools' elfcorehdr alone, in which low memory is a part
 /// of the dump, from the place that it was copied to: there are zeroes until then.
 fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let (mut first, _) = armed_by_kexec(stage, Setup::default(), "")?;
+    let (mut first, _) =
+        armed_by_kexec(stage, Setup { peer_with_ours: true, ..Setup::default() }, "")?;
     let page = sentinel::pattern(LOW_SEED);
     first.vm.ram.write(LOW_PAGE, &page)?;
     first.note(format!("sentinel {LOW_SEED} written to {LOW_PAGE:#x} from outside"));
@@ -167,7 +171,44 @@ fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Erro
 
 fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
     let ours = context::LINUX_DROP_IN_RESETTING;
-    let (mut first, _) = armed_by_linux(stage, "6.12", bare(), ours)?;
+    let (first, _) = armed_by_linux(stage, "6.12", bare(), ours)?;
+    refuse_and_reset(first)
+}
+
+/// `linux-with-ours` on a kernel that was built with our object.
+pub(crate) fn built_in_captures(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let (first, _) = armed_by_built_in(stage, that_grows(), context::LINUX_DROP_IN)?;
+    plug_and_capture(first, None)
+}
+
+/// `linux-with-ours-corrupt` on such a kernel.
+pub(crate) fn built_in_refuses(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let ours = context::LINUX_DROP_IN_WITH_CONSOLE;
+    let (mut first, purgatory) = armed_by_built_in(stage, bare(), ours)?;
+    damage(&mut first)?;
+    refuse(first, &purgatory, REFUSAL)
+}
+
+/// `linux-with-ours-reset` on such a kernel.
+pub(crate) fn built_in_resets(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let (first, _) = armed_by_built_in(stage, bare(), context::LINUX_DROP_IN_RESETTING)?;
+    refuse_and_reset(first)
+}
+
+/// `kexec-tools-with-ours` with a kexec that was built with our object.
+pub(crate) fn built_kexec_captures(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let (first, _) = armed_by_kexec(stage, Setup { peer: true, ..that_grows() }, HOTPLUG)?;
+    plug_and_capture(first, Some(EngineId::ShaNi))
+}
+
+/// `kexec-tools-with-ours-corrupt` with such a kexec.
+pub(crate) fn built_kexec_refuses(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let (mut first, purgatory) = armed_by_kexec(stage, Setup { peer: true, ..bare() }, HOTPLUG)?;
+    damage(&mut first)?;
+    refuse(first, &purgatory, REFUSAL)
+}
+
+fn refuse_and_reset(mut first: First<'_, '_>) -> Result<(), Error> {
     damage(&mut first)?;
     let mut crashed = first.panic(None)?;
     crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
@@ -175,8 +216,7 @@ fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
     crashed.orderly_reset().map(drop)
 }
 
-/// A machine armed by Debian's kexec, which has our purgatory in place of its own, and where that
-/// is.
+/// A machine armed by a kexec that has our purgatory in place of its own, and where that is.
 fn armed_by_kexec<'s, 'c>(
     stage: &'s mut Stage<'c>,
     setup: Setup,
@@ -184,7 +224,7 @@ fn armed_by_kexec<'s, 'c>(
 ) -> Result<(First<'s, 'c>, Range<u64>), Error> {
     let ours = stage.context.read_built(context::KEXEC_TOOLS_DROP_IN)?;
     let program = stage.context.kexec()?.program.clone();
-    let mut first = stage.boot(&Setup { peer_with_ours: true, ..setup })?;
+    let mut first = stage.boot(&setup)?;
     let purgatory = arm(
         &mut first,
         &format!(
@@ -220,6 +260,19 @@ fn armed_by_linux<'s, 'c>(
     first.note(format!(
         "the kernel's purgatory, {room} bytes at {place:#x}, is now ours, {len} bytes"
     ));
+    let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
+    Ok((first, purgatory))
+}
+
+/// A machine armed by the loader of a kernel that was built with our object, and where our
+/// purgatory is.
+fn armed_by_built_in<'s, 'c>(
+    stage: &'s mut Stage<'c>,
+    setup: Setup,
+    ours: &str,
+) -> Result<(First<'s, 'c>, Range<u64>), Error> {
+    let ours = stage.context.read_built(ours)?;
+    let mut first = stage.boot(&setup)?;
     let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
     Ok((first, purgatory))
 }

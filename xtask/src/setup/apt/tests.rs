@@ -23,8 +23,8 @@ fn debians_archive_is_found_among_others_of_the_same_suite() {
     let archive = Archive::among(listed, "ID=debian\nVERSION_CODENAME=\"bookworm\"\n").unwrap();
     assert_eq!(archive.main.uri, "mirror:/debian/");
     assert_eq!(archive.codename, "bookworm");
-    assert_eq!(archive.sources("sid").matches("main\n").count(), 1);
-    let guests = archive.sources("trixie");
+    assert_eq!(archive.sources("sid", BINARIES).matches("main\n").count(), 1);
+    let guests = archive.sources("trixie", BINARIES);
     assert!(guests.contains("mirror:/security/ trixie-security") && !guests.contains("book"));
     assert!(Archive::among("mirror:/|Ubuntu|Ubuntu|noble|main|/:1\n", "").is_none());
 }

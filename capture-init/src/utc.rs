@@ -16,6 +16,19 @@ pub fn for_names(seconds: u64) -> String {
     format!("{year}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}Z")
 }
 
+/// Whether [`for_names`] makes such a name, with a number after it if there were several.
+pub fn is_name(name: &str) -> bool {
+    let fits = |pattern: &str, text: &str| {
+        text.len() == pattern.len()
+            && text.bytes().zip(pattern.bytes()).all(|(byte, expected)| match expected {
+                b'0' => byte.is_ascii_digit(),
+                _ => byte == expected,
+            })
+    };
+    let (time, number) = name.split_at_checked(20).unwrap_or((name, ""));
+    fits("0000-00-00T00-00-00Z", time) && (number.is_empty() || fits("-0", number))
+}
+
 fn time(seconds: u64) -> (u64, u64, u64) {
     let second = seconds % SECONDS_A_DAY;
     (second / 3600, second / 60 % 60, second % 60)
@@ -60,5 +73,16 @@ mod tests {
         }
         assert_eq!(for_names(1_796_000_000), "2026-11-30T00-53-20Z");
         for_people(u64::MAX);
+    }
+
+    #[test]
+    fn names_are_told_from_others() {
+        for name in [&for_names(0), "2026-11-30T00-53-20Z", "2026-11-30T00-53-20Z-2"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "2026-11-30", "2026-11-30T00-53-20Z-", "2026-11-30T00-53-20Zä", "latest"]
+        {
+            assert!(!is_name(name), "{name}");
+        }
     }
 }

@@ -1,0 +1,98 @@
+//! `[3]` The target's disk.
+//!
+//! *On entry* drivers are loaded, but devices appear when they are ready. *On exit* the device with
+//! the task's id, or the reason why there is none after [`LONGEST_WAIT`].
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use capture_init::DiskId;
+use capture_init::disks::{self, Device, NotFound};
+
+use crate::console::Console;
+
+/// How long a disk may take. SCSI devices that answer slowly need some 20 s.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How often /sys is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often the disks themselves are read although no device appeared.
+const READ_EVERY: Duration = Duration::from_secs(1);
+
+/// Waits for the disk.
+pub fn wait_for(
+    root: &Path,
+    id: &DiskId,
+    longest: Duration,
+    console: &Console,
+) -> Result<Device, NotFound> {
+    let began = Instant::now();
+    let (mut names, mut error, mut read_at) = (Vec::new(), None, began);
+    loop {
+        let now = disks::names(root);
+        if error.is_none() || now != names || read_at.elapsed() >= READ_EVERY {
+            (names, read_at) = (now, Instant::now());
+            match disks::find(&disks::list(root), id) {
+                // Its node appears a moment after its directory in /sys.
+                Ok(device) if device.path.exists() || began.elapsed() >= longest => {
+                    return Ok(device);
+                }
+                Ok(_) => error = None,
+                Err(found) => {
+                    if error.is_none() {
+                        let seconds = longest.as_secs();
+                        console.say(&format!("waiting up to {seconds} s for {id}"));
+                    }
+                    error = Some(found);
+                }
+            }
+        }
+        match error.take() {
+            Some(error) if began.elapsed() >= longest => return Err(error),
+            last => error = last,
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::heard::Heard;
+    use std::fs;
+
+    fn disk_appears(root: &Path) {
+        let sys = root.join("sys/class/block/vdb");
+        fs::create_dir_all(&sys).unwrap();
+        fs::write(root.join("dev/vdb"), [0; 512]).unwrap();
+        fs::write(sys.join("size"), "8\n").unwrap();
+        fs::write(sys.join("serial"), "dump-0\n").unwrap();
+    }
+
+    #[test]
+    fn disk_that_appears_later_is_found() {
+        let heard = Heard::new();
+        let root = heard.root().to_owned();
+        let id = DiskId::Serial("dump-0".into());
+        let found = thread::scope(|scope| {
+            let waiting = scope.spawn(|| wait_for(&root, &id, LONGEST_WAIT, &heard.console()));
+            // The disk appears after the first look, which says that it waits.
+            while heard.log().is_empty() {
+                thread::yield_now();
+            }
+            disk_appears(&root);
+            waiting.join().unwrap()
+        });
+        assert_eq!(found.unwrap().bytes, 4096);
+        assert!(heard.log().contains("waiting up to 30 s"), "{}", heard.log());
+    }
+
+    #[test]
+    fn disk_that_never_appears_ends_the_wait() {
+        let heard = Heard::new();
+        disk_appears(heard.root());
+        let id = DiskId::Serial("other".into());
+        let error = wait_for(heard.root(), &id, Duration::ZERO, &heard.console()).unwrap_err();
+        assert!(error.to_string().contains("vdb of 0 MiB (serial number dump-0)"), "{error}");
+    }
+}

@@ -1,0 +1,70 @@
+//! `[9]` The end: the machine is reset, whatever happened.
+//!
+//! *On entry* anything. There is no exit. A disk that hangs delays the reset by [`MOST_SYNC`], and
+//! a driver that does not stop its device by [`MOST_RESET`].
+
+use std::fs;
+use std::panic;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::system::{RebootCommand, reboot};
+
+use crate::console::Console;
+use crate::filesystem::MOUNTED;
+
+/// How long written data may take to reach the disk.
+const MOST_SYNC: Duration = Duration::from_secs(20);
+/// How long drivers may take to stop their devices.
+const MOST_RESET: Duration = Duration::from_secs(10);
+/// Resets at once, without drivers (Documentation/admin-guide/sysrq.rst).
+const SYSRQ: &str = "/proc/sysrq-trigger";
+const SYSRQ_RESET: &str = "b";
+/// The only process that may reset the machine.
+const INIT: u32 = 1;
+
+/// Resets the machine, after written data has reached the disk. A process that is not /init ends
+/// instead.
+pub fn reset(console: &Console) -> ! {
+    if std::process::id() != INIT {
+        std::process::exit(1);
+    }
+    let (done, is_done) = mpsc::channel();
+    let synced = thread::Builder::new().spawn(move || {
+        rustix::fs::sync();
+        // If nothing is mounted, nothing is lost.
+        let _ = unmount(MOUNTED, UnmountFlags::empty());
+        // The receiver is gone if it no longer waits.
+        let _ = done.send(());
+    });
+    if synced.is_err() {
+        rustix::fs::sync();
+    } else if is_done.recv_timeout(MOST_SYNC).is_err() {
+        let seconds = MOST_SYNC.as_secs();
+        console.warn(&format!("the disk still does not answer after {seconds} s; resetting now"));
+    }
+    console.say("resetting the machine");
+    let _ = thread::Builder::new().spawn(|| {
+        thread::sleep(MOST_RESET);
+        fs::write(SYSRQ, SYSRQ_RESET)
+    });
+    let error = reboot(RebootCommand::Restart);
+    console.warn(&format!("the kernel refuses to reset the machine: {error:?}; forcing it"));
+    loop {
+        // If this fails, too, the kernel panics when /init ends, and `panic=` resets the machine.
+        if fs::write(SYSRQ, SYSRQ_RESET).is_err() {
+            std::process::exit(1);
+        }
+    }
+}
+
+/// From now on, a panic is reported. In /init, it ends in a reset; in another process, it ends that
+/// process.
+pub fn on_panic(console: Console) {
+    panic::set_hook(Box::new(move |panic| {
+        console.warn(&format!("/init has a defect: {panic}; please report it"));
+        reset(&console);
+    }));
+}

@@ -1,0 +1,166 @@
+//! `[8]` Which earlier dumps stay.
+//!
+//! *On entry* the new dump is complete. *On exit* there are at most as many dumps, and bytes of
+//! dumps, as the task allows. Only folders with a time as their name, and with no file but ours,
+//! are removed or counted.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use capture_init::{
+    DUMP_FILE, INCOMPLETE_DUMP_FILE, Keep, LOG_FILE, RECORD_FILE, UNFILTERED_DUMP_FILE, utc,
+};
+
+/// What a folder of ours can have.
+const OURS: [&str; 6] = [
+    LOG_FILE,
+    DUMP_FILE,
+    INCOMPLETE_DUMP_FILE,
+    UNFILTERED_DUMP_FILE,
+    RECORD_FILE,
+    "capture.json.new",
+];
+/// Unit of `st_blocks`.
+const BLOCK: u64 = 512;
+
+/// A folder with a dump.
+struct Earlier {
+    path: PathBuf,
+    files: Vec<PathBuf>,
+    /// Bytes on the medium.
+    bytes: u64,
+}
+
+/// Removes earlier dumps in `parent`, the oldest first. `new` stays. Returns what happened, in
+/// words.
+pub fn remove_earlier(parent: &Path, new: &OsStr, keep: Keep) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut names: Vec<_> = fs::read_dir(parent)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name())
+        .filter(|name| name != new && name.to_str().is_some_and(utc::is_name))
+        .collect();
+    // Names sort by time.
+    names.sort();
+    let mut count = 1;
+    let mut bytes = earlier(&parent.join(new)).map_or(0, |new| new.map_or(0, |new| new.bytes));
+    for name in names.into_iter().rev() {
+        let path = parent.join(&name);
+        let folder = match earlier(&path) {
+            Ok(Some(folder)) => folder,
+            Ok(None) => continue,
+            Err(error) => {
+                words.push(format!("{} cannot be read and stays: {error}", path.display()));
+                continue;
+            }
+        };
+        let stays = count < keep.count.max(1)
+            && keep.bytes.is_none_or(|most| bytes.saturating_add(folder.bytes) <= most);
+        if stays {
+            (count, bytes) = (count + 1, bytes + folder.bytes);
+            continue;
+        }
+        // Then nothing older stays either.
+        count = u32::MAX;
+        let mib = folder.bytes >> 20;
+        words.push(match remove(&folder) {
+            Ok(()) => format!("removed the earlier dump {} ({mib} MiB)", path.display()),
+            Err(error) => format!("cannot remove the earlier dump {}: {error}", path.display()),
+        });
+    }
+    words
+}
+
+/// The folder, if it is one and has nothing but our files.
+fn earlier(path: &Path) -> io::Result<Option<Earlier>> {
+    if !fs::symlink_metadata(path)?.is_dir() {
+        return Ok(None);
+    }
+    let (mut files, mut bytes) = (Vec::new(), 0);
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let is_ours = entry.file_name().to_str().is_some_and(|name| OURS.contains(&name));
+        if !is_ours || !metadata.is_file() {
+            return Ok(None);
+        }
+        bytes += metadata.blocks() * BLOCK;
+        files.push(entry.path());
+    }
+    Ok(Some(Earlier { path: path.to_owned(), files, bytes }))
+}
+
+fn remove(folder: &Earlier) -> io::Result<()> {
+    folder.files.iter().try_for_each(fs::remove_file)?;
+    fs::remove_dir(&folder.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEW: &str = "2026-11-29T10-00-00Z";
+
+    /// A folder with dumps of 1 MiB each, the new one included.
+    fn dumps(earlier: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in earlier.iter().chain([&NEW]) {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join(DUMP_FILE), vec![1; 1 << 20]).unwrap();
+            fs::write(dir.path().join(name).join(LOG_FILE), "").unwrap();
+        }
+        dir
+    }
+
+    fn left(dir: &tempfile::TempDir, keep: Keep) -> (Vec<String>, Vec<String>) {
+        let words = remove_earlier(dir.path(), OsStr::new(NEW), keep);
+        let names = fs::read_dir(dir.path()).unwrap();
+        let mut names: Vec<_> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        (names, words)
+    }
+
+    const EARLIER: [&str; 3] =
+        ["2025-01-01T00-00-00Z", "2026-01-01T00-00-00Z", "2026-01-01T00-00-00Z-2"];
+
+    #[test]
+    fn newest_dumps_stay_by_count() {
+        let dir = dumps(&EARLIER);
+        let (names, words) = left(&dir, Keep { count: 2, bytes: None });
+        assert_eq!(names, [EARLIER[2], NEW]);
+        assert!(words[0].starts_with("removed the earlier dump "), "{words:?}");
+        assert!(words[1].contains("2025-01-01T00-00-00Z (1 MiB)"), "{words:?}");
+    }
+
+    #[test]
+    fn newest_dumps_stay_by_size_and_the_new_one_in_any_case() {
+        let dir = dumps(&EARLIER);
+        let (names, _) = left(&dir, Keep { count: 9, bytes: Some(3 << 20) });
+        assert_eq!(names, [EARLIER[1], EARLIER[2], NEW]);
+        let (names, _) = left(&dir, Keep { count: 9, bytes: Some(1) });
+        assert_eq!(names, [NEW]);
+    }
+
+    #[test]
+    fn folder_with_foreign_content_is_neither_removed_nor_counted() {
+        let dir = dumps(&EARLIER);
+        fs::write(dir.path().join(EARLIER[1]).join("notes.txt"), "seen by Ada").unwrap();
+        fs::create_dir(dir.path().join("127.0.0.1-2026-11-29-10:06:44")).unwrap();
+        fs::write(dir.path().join("2020-01-01T00-00-00Z"), "a file").unwrap();
+        let (names, _) = left(&dir, Keep { count: 1, bytes: None });
+        let kept = ["127.0.0.1-2026-11-29-10:06:44", "2020-01-01T00-00-00Z", EARLIER[1], NEW];
+        assert_eq!(names, kept);
+    }
+
+    #[test]
+    fn keeping_none_keeps_the_new_one() {
+        let dir = dumps(&EARLIER);
+        assert_eq!(left(&dir, Keep { count: 0, bytes: None }).0, [NEW]);
+    }
+}

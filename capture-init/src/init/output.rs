@@ -1,0 +1,136 @@
+//! Where a step writes: a new file, or a partition from some offset on.
+//!
+//! *On entry* a [`Place`]. *On exit* an output that counts offsets from the place's first byte, and
+//! never writes past a partition's room.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{FallocateFlags, fallocate};
+use vmcore_filter::Output;
+
+use crate::step::Place;
+
+/// An open place.
+#[derive(Debug)]
+pub struct Target {
+    file: File,
+    place: Place,
+}
+
+impl Target {
+    /// Opens it. A file that exists is emptied.
+    pub fn open(place: &Place) -> io::Result<Self> {
+        let is_file = !place.is_partition;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(is_file)
+            .truncate(is_file)
+            .open(&place.path)?;
+        Ok(Self { file, place: place.clone() })
+    }
+
+    /// Ends the output after `bytes`, and waits until they are on the medium.
+    pub fn finish(mut self, bytes: u64) -> io::Result<()> {
+        if !self.place.is_partition {
+            self.file.set_len(bytes)?;
+        }
+        self.sync()
+    }
+
+    /// Whether a range that was never written reads as zeroes.
+    pub fn begins_empty(&self) -> bool {
+        !self.place.is_partition
+    }
+
+    /// The offset in the file or partition. A file can be longer than its room, because it has
+    /// holes.
+    fn at(&self, offset: u64, len: u64) -> io::Result<u64> {
+        let end = offset.saturating_add(len);
+        match self.place.is_partition && end > self.place.room {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(self.place.offset + offset),
+        }
+    }
+}
+
+impl Output for Target {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let at = self.at(offset, bytes.len() as u64)?;
+        self.file.write_all_at(bytes, at)
+    }
+
+    fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let at = self.at(offset, bytes.len() as u64)?;
+        self.file.read_exact_at(bytes, at)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn zero(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        if self.begins_empty() {
+            return self.file.zero(offset, len);
+        }
+        let at = self.at(offset, len)?;
+        // Disks do it without moving data. If this one cannot, zeroes are written.
+        match fallocate(&self.file, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE, at, len)
+        {
+            Ok(()) => Ok(()),
+            Err(_) => self.file.zero(at, len),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn partition(room: u64) -> (tempfile::TempDir, Place) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vdb1");
+        fs::write(&path, [0xee; 16384]).unwrap();
+        (dir, Place { path, offset: 4096, room, is_partition: true })
+    }
+
+    #[test]
+    fn partition_keeps_what_is_around_the_dump() {
+        let (_dir, place) = partition(8192);
+        let mut target = Target::open(&place).unwrap();
+        target.write_at(0, b"dump").unwrap();
+        target.zero(4, 4).unwrap();
+        target.finish(8).unwrap();
+        let bytes = fs::read(&place.path).unwrap();
+        assert_eq!(bytes.len(), 16384);
+        assert!(bytes[..4096].iter().chain(&bytes[4104..]).all(|&byte| byte == 0xee));
+        assert_eq!(&bytes[4096..4104], b"dump\0\0\0\0");
+    }
+
+    #[test]
+    fn write_past_the_room_is_refused_as_full() {
+        let (_dir, place) = partition(8192);
+        let mut target = Target::open(&place).unwrap();
+        target.write_at(8188, b"dump").unwrap();
+        for error in [target.write_at(8189, b"dump"), target.zero(0, 8193)] {
+            assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        }
+        assert_eq!(fs::read(&place.path).unwrap()[12288], 0xee);
+    }
+
+    #[test]
+    fn file_is_emptied_and_ends_where_the_dump_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vmcore.incomplete");
+        fs::write(&path, [0xee; 100]).unwrap();
+        let place = Place { path, offset: 0, room: 20, is_partition: false };
+        let mut target = Target::open(&place).unwrap();
+        target.zero(0, 64).unwrap();
+        target.write_at(4, b"dump").unwrap();
+        target.finish(10).unwrap();
+        assert_eq!(fs::read(&place.path).unwrap(), b"\0\0\0\0dump\0\0");
+    }
+}

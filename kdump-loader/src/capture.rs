@@ -1,0 +1,129 @@
+//! `[0b]` The initrd of `--capture`, which saves the dump with drivers and /init alone.
+//!
+//! ```text
+//! place → target → drivers → modules → packed → archive
+//! ```
+//!
+//! *On entry*
+//! - what the user asks for
+//! - the capture kernel's file
+//! - the machine: its devices, mounts and modules
+//!
+//! *On exit* an initrd whose /init finds the target again after a panic, whatever the names of
+//! devices are then; or why that is impossible, before anything is armed.
+
+mod error; // why there is none
+mod place; // [1] the text of --capture
+mod target; // [2] the device and the directory
+mod disk; // [2a] block devices
+mod drivers; // [3] what the running kernel uses for it
+mod modules; // [4] what the capture kernel needs for it
+mod packed; // [5] its modules' files
+mod archive; // [6] the initrd
+pub mod parameters; // [7] the command line
+#[cfg(test)]
+pub(crate) mod example; // a machine with disks
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use capture_init::{DumpLevel, Filesystem, Keep, TASK_VERSION, Target, Task};
+use loader::files::identity::FileIdentity;
+use loader::kernel;
+use loader::request::InputFile;
+
+use crate::health::files::Files;
+use crate::options::{Options, embedded};
+pub use disk::words as id_words;
+pub use error::Error;
+use modules::Index;
+pub use place::Place;
+
+/// Shown in place of a path.
+pub const NAME: &str = "(initrd of --capture)";
+/// Before the name of a module among the files that an image was made from.
+pub const MODULE: &str = "module ";
+/// How many dumps stay in a directory, unless the user says otherwise.
+pub const DEFAULT_KEEP: u32 = 5;
+
+/// The initrd, and what it was made from.
+#[derive(Debug)]
+pub struct Made {
+    /// The archive.
+    pub initrd: InputFile,
+    /// Where /init saves the dump.
+    pub target: Target,
+    /// The modules' files, each by [`MODULE`] and its name.
+    pub files: BTreeMap<String, FileIdentity>,
+    /// What it is, in sentences for the user.
+    pub notes: [String; 2],
+}
+
+/// Makes the initrd for the capture kernel in `kernel`. None if the options do not ask for it.
+pub fn make(root: &Path, options: &Options, kernel: &InputFile) -> Result<Option<Made>, Error> {
+    let Some(place) = &options.capture else { return Ok(None) };
+    let init = embedded::capture_init().ok_or(Error::NoInit)?;
+    around(init, Files::new(root), place, options, kernel).map(Some)
+}
+
+fn around(
+    init: &[u8],
+    files: Files<'_>,
+    place: &Place,
+    options: &Options,
+    kernel: &InputFile,
+) -> Result<Made, Error> {
+    let found = target::find(files, place)?;
+    let release = kernel::release(kernel)
+        .ok_or_else(|| error::Modules::NoRelease { kernel: kernel.path.clone() })?;
+    let index = Index::read(files, &release)?;
+    let drivers = drivers::of(files, &found.disk);
+    let needed = modules::needed(files, &index, &drivers, filesystem(&found.target))?;
+    let packed = packed::read(files, &release, &needed)?;
+    let task = Task {
+        version: TASK_VERSION,
+        modules: packed.iter().map(|module| archive::module_path(&module.file)).collect(),
+        target: found.target.clone(),
+        level: options.dump_level.unwrap_or(DumpLevel::NoFreeOrZeroes),
+        timeout_seconds: options.capture_timeout,
+        keep: Keep { count: options.keep_dumps.unwrap_or(DEFAULT_KEEP), bytes: options.keep_bytes },
+        makedumpfile: None,
+    };
+    let bytes = archive::archive(init, &task, &packed);
+    let notes = [found.to_string(), contents(&bytes, &needed)];
+    let named = needed.iter().zip(&packed);
+    let sources =
+        named.map(|(module, packed)| (format!("{MODULE}{}", module.name), packed.source.clone()));
+    Ok(Made {
+        files: sources.collect(),
+        initrd: InputFile { path: PathBuf::from(NAME), bytes },
+        target: found.target,
+        notes,
+    })
+}
+
+/// The target that an initrd would have that is made now. None if the place cannot be one; [`make`]
+/// says why.
+pub fn target_now(root: &Path, place: &Place) -> Option<Target> {
+    target::find(Files::new(root), place).ok().map(|found| found.target)
+}
+
+/// The name of the target's filesystem, which is its module's, too.
+fn filesystem(target: &Target) -> Option<&'static str> {
+    match target {
+        Target::Raw { .. } => None,
+        Target::Directory { filesystem: Filesystem::Ext4, .. } => Some("ext4"),
+        Target::Directory { filesystem: Filesystem::Xfs, .. } => Some("xfs"),
+    }
+}
+
+fn contents(archive: &[u8], modules: &[modules::Module]) -> String {
+    let kib = archive.len().div_ceil(1024);
+    if modules.is_empty() {
+        return format!("its initrd has {kib} KiB; the capture kernel has every driver built in");
+    }
+    let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+    format!("its initrd has {kib} KiB, with the modules {}", names.join(", "))
+}

@@ -1,0 +1,175 @@
+//! `[2a]` Block devices: how each is found again after a boot, and what it is made of.
+//!
+//! *On entry* a machine, below a root. *On exit* an identifier that exactly one device has, or why
+//! a device cannot be the target.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use capture_init::{DiskId, disks};
+
+use super::error::{Error, Refused};
+use crate::health::files::Files;
+
+/// Every block device has a link here.
+const BLOCK: &str = "sys/class/block";
+/// Where the devices of the driver model are, below the root.
+const DEVICES: &str = "sys/devices";
+/// Below it: devices without hardware, such as device mapper, RAID, loop and zram.
+const VIRTUAL: &str = "sys/devices/virtual";
+/// Below that: disks of NVMe drives that may have several controllers (`CONFIG_NVME_MULTIPATH`).
+const NVME_SUBSYSTEMS: &str = "sys/devices/virtual/nvme-subsystem";
+/// Transports of NVMe over a network (`nvmf_transport_ops`, drivers/nvme/host).
+const FABRICS: [&str; 3] = ["tcp", "rdma", "fc"];
+
+/// A block device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Its name now, such as `vda3`. It may be another's after a boot.
+    pub name: String,
+    /// Its directory in /sys/devices, without the leading `/`.
+    pub path: PathBuf,
+    /// Whether it is a partition.
+    pub is_partition: bool,
+}
+
+impl Disk {
+    /// The device of this name.
+    pub fn named(files: Files<'_>, name: &str) -> Option<Self> {
+        let path = files.real_path(Path::new(BLOCK).join(name)).ok()?;
+        let is_partition = files.exists(path.join("partition"));
+        Some(Self { name: name.to_owned(), path, is_partition })
+    }
+
+    /// The device with this identifier.
+    pub fn with_id(files: Files<'_>, id: &DiskId) -> Result<Self, Error> {
+        let found = disks::find(&disks::list(files.root()), id)?;
+        Ok(Self::named(files, &found.name).ok_or(Refused::NotBlock { path: found.path })?)
+    }
+
+    /// The device that a path below /dev leads to.
+    pub fn at(files: Files<'_>, path: &Path) -> Result<Self, Refused> {
+        let name = files.real_name(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Refused::Missing { path: path.to_owned() },
+            _ => Refused::NotBlock { path: path.to_owned() },
+        })?;
+        Self::named(files, &name).ok_or_else(|| Refused::NotBlock { path: path.to_owned() })
+    }
+
+    /// Its node.
+    pub fn node(&self) -> PathBuf {
+        // The kernel writes `!` for `/` (`cciss!c0d0`).
+        Path::new("/dev").join(self.name.replace('!', "/"))
+    }
+
+    /// The disk that a partition is on, or itself.
+    fn whole(&self) -> &Path {
+        if self.is_partition { self.path.parent().unwrap_or(&self.path) } else { &self.path }
+    }
+
+    /// Its identifier, which no other device has.
+    pub fn id(&self, files: Files<'_>) -> Result<DiskId, Error> {
+        let disks = disks::list(files.root());
+        let partition = || disks.iter().flat_map(|disk| &disk.partitions);
+        let (id, what) = if self.is_partition {
+            let this = partition().find(|partition| partition.device.name == self.name);
+            (this.and_then(|this| this.part_uuid.clone()).map(DiskId::PartUuid), "PARTUUID")
+        } else {
+            let this = disks.iter().find(|disk| disk.device.name == self.name);
+            (this.and_then(|this| this.serial.clone()).map(DiskId::Serial), "serial number")
+        };
+        let id = id.ok_or_else(|| Refused::Anonymous { device: self.node(), what })?;
+        disks::find(&disks, &id)?;
+        Ok(id)
+    }
+
+    /// Refuses what needs more than drivers.
+    pub fn expect_hardware(&self, files: Files<'_>) -> Result<(), Refused> {
+        let whole = self.whole();
+        let refused = |kind: &'static str| Err(Refused::Stacked { device: self.node(), kind });
+        if whole.starts_with(VIRTUAL) && !whole.starts_with(NVME_SUBSYSTEMS) {
+            return refused(kind_of_virtual(files, whole));
+        }
+        if self.controllers(files).iter().any(|path| is_fabric(files, path)) {
+            return refused("reached over a network (iSCSI or NVMe over fabrics)");
+        }
+        Ok(())
+    }
+
+    /// The directories in /sys/devices that lead to its hardware: one, except for an NVMe drive
+    /// with several controllers.
+    pub fn controllers(&self, files: Files<'_>) -> Vec<PathBuf> {
+        let whole = self.whole();
+        if !whole.starts_with(NVME_SUBSYSTEMS) {
+            return vec![whole.to_owned()];
+        }
+        let subsystem = whole.parent().unwrap_or(whole);
+        let is_controller = |name: &String| {
+            name.strip_prefix("nvme").is_some_and(|rest| rest.parse::<u32>().is_ok())
+        };
+        let names = files.names(subsystem).into_iter().filter(is_controller);
+        names.filter_map(|name| files.real_path(subsystem.join(name)).ok()).collect()
+    }
+
+    /// What uses it now, if anything does. A dump would destroy that.
+    pub fn user(&self, files: Files<'_>) -> Option<String> {
+        let block = format!("{BLOCK}/{}", self.name);
+        if let Some(point) = crate::health::dump_target::device::mounted(files, &block) {
+            return Some(format!("it is mounted at {point}"));
+        }
+        let node = self.node();
+        let swaps = files.text("proc/swaps").unwrap_or_default();
+        if swaps.lines().any(|line| line.split_whitespace().next().map(Path::new) == Some(&node)) {
+            return Some("it is swap space in use".into());
+        }
+        if let Some(holder) = files.names(self.path.join("holders")).first() {
+            return Some(format!("{holder} is made of it"));
+        }
+        let is_partition = |name: &String| files.exists(self.path.join(name).join("partition"));
+        let partition = files.names(&self.path).into_iter().find(is_partition)?;
+        Some(format!("it has partitions, such as {partition}"))
+    }
+
+    /// Whether nothing can be written to it.
+    pub fn is_read_only(&self, files: Files<'_>) -> bool {
+        files.line(self.path.join("ro")).is_some_and(|value| value != "0")
+    }
+}
+
+/// The identifier as the user writes it.
+pub fn words(id: &DiskId) -> String {
+    match id {
+        DiskId::PartUuid(uuid) => format!("PARTUUID={uuid}"),
+        DiskId::Serial(serial) => format!("serial:{serial}"),
+    }
+}
+
+/// Device-mapper targets by the prefix of their identifiers, as their programs set them.
+const MAPPED: [(&str, &str); 4] = [
+    ("LVM-", "an LVM volume"),
+    ("CRYPT-", "an encrypted volume (LUKS)"),
+    ("mpath-", "a multipath device"),
+    ("DMRAID-", "a RAID volume"),
+];
+
+fn kind_of_virtual(files: Files<'_>, disk: &Path) -> &'static str {
+    if let Some(uuid) = files.line(disk.join("dm/uuid")) {
+        let known = MAPPED.iter().find(|(prefix, _)| uuid.starts_with(prefix));
+        return known.map_or("a device-mapper volume", |(_, kind)| kind);
+    }
+    [("md", "a RAID volume"), ("loop", "a file (loop device)"), ("bcache", "a bcache volume")]
+        .into_iter()
+        .find(|(directory, _)| files.exists(disk.join(directory)))
+        .map_or("no disk, but made by software", |(_, kind)| kind)
+}
+
+/// Whether a disk is reached over a network: iSCSI has a session on the way, and a controller of
+/// NVMe names its transport.
+fn is_fabric(files: Files<'_>, path: &Path) -> bool {
+    let is_session =
+        |name: &str| name.strip_prefix("session").is_some_and(|rest| rest.parse::<u32>().is_ok());
+    let has_session = path.iter().filter_map(|part| part.to_str()).any(is_session);
+    let below = path.ancestors().take_while(|path| path.starts_with(DEVICES));
+    let transports = below.filter_map(|directory| files.line(directory.join("transport")));
+    has_session || transports.into_iter().any(|name| FABRICS.contains(&name.as_str()))
+}

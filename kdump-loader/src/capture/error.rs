@@ -1,0 +1,184 @@
+//! Why there is no initrd for `--capture`: messages that a user reads.
+
+use std::path::PathBuf;
+
+use capture_init::disks::NotFound;
+use loader::files::read;
+
+/// What to do about a target that this program's /init cannot reach.
+const OTHER_WAY: &str = "choose a directory on ext4 or xfs, or a partition, on a local disk; or \
+                         use an initrd of the distribution, which can save there (--initrd FILE \
+                         in place of --capture)";
+
+/// Why a place cannot be the target.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The path does not exist.
+    #[error("{} does not exist; create it, or name another place with --capture", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The path below /dev is no block device.
+    #[error("{} is not a block device; name a partition, a disk or a directory", path.display())]
+    NotBlock {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The path is no directory.
+    #[error("{} is not a directory; name a directory, or a device below /dev", path.display())]
+    NotDirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The device has nothing by which it can be found again.
+    #[error(
+        "{} has no {what} by which the capture kernel could find it: names such as this one may \
+         change at every boot; use a partition of a GPT",
+        device.display()
+    )]
+    Anonymous {
+        /// Its node.
+        device: PathBuf,
+        /// What it lacks.
+        what: &'static str,
+    },
+    /// It needs more than drivers.
+    #[error(
+        "{} is {kind}, which the /init of --capture cannot set up; {OTHER_WAY}",
+        device.display()
+    )]
+    Stacked {
+        /// Its node.
+        device: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The directory is on a filesystem that /init cannot mount.
+    #[error(
+        "{} is on {kind} (mounted at {mount_point}), {reason}; {OTHER_WAY}",
+        directory.display()
+    )]
+    Filesystem {
+        /// The directory.
+        directory: PathBuf,
+        /// The filesystem's type.
+        kind: String,
+        /// Where it is mounted.
+        mount_point: String,
+        /// Why it cannot be mounted.
+        reason: &'static str,
+    },
+    /// The directory is on no mount that is known.
+    #[error(
+        "the filesystem of {} is unknown: /proc/self/mountinfo lists none",
+        directory.display()
+    )]
+    NoMount {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// Something else is on a device that the dump would overwrite.
+    #[error(
+        "{} is in use or holds data: {what}. The dump overwrites a device that is named in \
+         --capture; name a directory instead, or another partition, or clear the first MiB of this \
+         one with dd",
+        device.display()
+    )]
+    Occupied {
+        /// Its node.
+        device: PathBuf,
+        /// What is on it.
+        what: String,
+    },
+    /// Nothing can be written to it.
+    #[error("{} is read-only; name another place with --capture", device.display())]
+    ReadOnly {
+        /// Its node.
+        device: PathBuf,
+    },
+}
+
+/// Why the modules cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum Modules {
+    /// The kernel's file does not say which kernel it is.
+    #[error(
+        "{} does not say its release, so its modules cannot be found; use the bzImage that the \
+         distribution installs",
+        kernel.display()
+    )]
+    NoRelease {
+        /// The file.
+        kernel: PathBuf,
+    },
+    /// The kernel's modules are not installed.
+    #[error(
+        "the modules of the capture kernel are not on this machine: {} is missing or cannot be \
+         read; install the modules of Linux {release}, or arm a kernel whose modules are installed",
+        path.display()
+    )]
+    NotInstalled {
+        /// The capture kernel's release.
+        release: String,
+        /// A file of them that is missing.
+        path: PathBuf,
+        /// Why it cannot be read.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The kernel has no such driver.
+    #[error(
+        "Linux {release} has no {what} ({name}), neither built in nor as a module, so it cannot \
+         write to the target; arm another kernel, or name another target"
+    )]
+    Missing {
+        /// The capture kernel's release.
+        release: String,
+        /// `driver` or `filesystem`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A module's file cannot be read.
+    #[error(transparent)]
+    Read(#[from] read::Error),
+    /// A module's file cannot be unpacked.
+    #[error("the module {} cannot be decompressed", path.display())]
+    Unpack {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Why there is no initrd.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The place cannot be the target.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// No device has this identifier, or several have it.
+    #[error(transparent)]
+    Device(#[from] NotFound),
+    /// The target's first bytes cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Its node.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The modules cannot be put together.
+    #[error(transparent)]
+    Modules(#[from] Modules),
+    /// The program was built without /init.
+    #[error(
+        "this kdump-loader was built without the /init of --capture: use --initrd FILE, or build \
+         the program with `cargo xtask build`"
+    )]
+    NoInit,
+}

@@ -1,0 +1,167 @@
+//! `[2]` The target: the device that a place is on, by an identifier that survives a boot.
+//!
+//! *On entry* a [`Place`]. *On exit* the task's [`Target`], and the device that it is on now. What
+//! /init cannot reach, and what a dump would destroy, is refused.
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Component, Path, PathBuf};
+
+use capture_init::{DiskId, Filesystem, Target, signatures};
+
+use super::disk::{self, Disk};
+use super::error::{Error, Refused};
+use super::place::Place;
+use crate::health::dump_target::device::{self, Mount};
+use crate::health::files::Files;
+
+/// A target on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// As /init will look for it.
+    pub target: Target,
+    /// The device that it is on.
+    pub disk: Disk,
+    /// The place, as the user named it.
+    pub place: Place,
+}
+
+/// Finds the target. `Ok` means that /init can reach it with drivers alone.
+pub fn find(files: Files<'_>, place: &Place) -> Result<Found, Error> {
+    let by_id = |id: DiskId| Ok::<_, Error>((Disk::with_id(files, &id)?, None));
+    let (disk, directory) = match place {
+        Place::PartUuid(uuid) => by_id(DiskId::PartUuid(uuid.clone()))?,
+        Place::Serial(serial) => by_id(DiskId::Serial(serial.clone()))?,
+        Place::Device(path) => (Disk::at(files, path)?, None),
+        Place::Directory(path) => {
+            let (disk, filesystem, path) = directory(files, path)?;
+            (disk, Some((filesystem, path)))
+        }
+    };
+    disk.expect_hardware(files)?;
+    if disk.is_read_only(files) {
+        return Err(Refused::ReadOnly { device: disk.node() }.into());
+    }
+    if directory.is_none() {
+        expect_free(files, &disk)?;
+    }
+    let id = disk.id(files)?;
+    let target = match directory {
+        None => Target::Raw { disk: id },
+        Some((filesystem, path)) => Target::Directory { disk: id, filesystem, path },
+    };
+    Ok(Found { target, disk, place: place.clone() })
+}
+
+/// Refuses a device with anything that a dump would destroy, except an earlier dump.
+fn expect_free(files: Files<'_>, disk: &Disk) -> Result<(), Error> {
+    let occupied = |what| Error::from(Refused::Occupied { device: disk.node(), what });
+    if let Some(user) = disk.user(files) {
+        return Err(occupied(user));
+    }
+    let path = files.outside(disk.node());
+    let content = File::open(&path).and_then(|device| signatures::content(&device));
+    match content.map_err(|source| Error::Read { path, source })? {
+        Some(content) => Err(occupied(format!("it has {content}"))),
+        None => Ok(()),
+    }
+}
+
+/// The device, the filesystem, and the path below its root, of a directory.
+fn directory(files: Files<'_>, directory: &Path) -> Result<(Disk, Filesystem, String), Refused> {
+    let text = directory.to_str().ok_or_else(|| Refused::Missing { path: directory.into() })?;
+    let refused = |mount: &Mount, reason| Refused::Filesystem {
+        directory: directory.into(),
+        kind: mount.kind.clone(),
+        mount_point: mount.point.clone(),
+        reason,
+    };
+    // An access to such a mount may hang.
+    let path = device::real_path(files, text)
+        .map_err(|mount| refused(&mount, "which the /init of --capture cannot reach"))?;
+    if !files.exists(&path) {
+        return Err(Refused::Missing { path: directory.into() });
+    }
+    if !files.is_directory(&path) {
+        return Err(Refused::NotDirectory { path: directory.into() });
+    }
+    let mount = device::mount_of(files, &path)
+        .ok_or_else(|| Refused::NoMount { directory: directory.into() })?;
+    let filesystem = match mount.kind.as_str() {
+        "ext4" => Filesystem::Ext4,
+        "xfs" => Filesystem::Xfs,
+        kind => return Err(refused(&mount, why_not(kind))),
+    };
+    if mount.options.split(',').any(|option| EXTERNAL.iter().any(|it| option.starts_with(it))) {
+        return Err(refused(&mount, "whose log is on another device"));
+    }
+    let below = below_root(&mount, Path::new(&path))
+        .ok_or_else(|| refused(&mount, "from which the directory was deleted"))?;
+    let name = files.real_name(&mount.device).ok();
+    let disk = name.and_then(|name| Disk::named(files, &name));
+    let disk = disk.ok_or_else(|| refused(&mount, "whose device is unknown"))?;
+    Ok((disk, filesystem, below))
+}
+
+/// Options of mounts whose filesystem is on more than one device (xfs(5), ext4(5)).
+const EXTERNAL: [&str; 4] = ["logdev=", "rtdev=", "journal_dev=", "journal_path="];
+
+/// Filesystems, and why /init cannot use them.
+const OTHERS: [(&str, &str); 8] = [
+    ("btrfs", "which may be on several devices"),
+    ("zfs", "which needs programs of its own"),
+    ("bcachefs", "which may be on several devices"),
+    ("overlay", "which is made of other filesystems"),
+    ("tmpfs", "which is in memory: the next boot would lose the dump"),
+    ("ramfs", "which is in memory: the next boot would lose the dump"),
+    ("ext3", "which the /init of --capture does not mount"),
+    ("vfat", "which cannot hold a file of 4 GiB"),
+];
+
+fn why_not(kind: &str) -> &'static str {
+    let known = OTHERS.iter().find(|(name, _)| *name == kind);
+    known.map_or("which the /init of --capture does not mount", |(_, reason)| reason)
+}
+
+/// The path below the filesystem's root, without a `/` at its ends. None if the mounted directory
+/// was deleted, which mountinfo marks with `//deleted`.
+fn below_root(mount: &Mount, path: &Path) -> Option<String> {
+    if mount.root.ends_with("//deleted") {
+        return None;
+    }
+    let below = path.strip_prefix(&mount.point).ok()?;
+    let full: PathBuf = [Path::new(&mount.root), below].iter().collect();
+    let parts: Option<Vec<&str>> = full
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .map(|part| part.as_os_str().to_str())
+        .collect();
+    Some(parts?.join("/"))
+}
+
+impl fmt::Display for Found {
+    /// What was chosen, as a sentence for the user.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.disk.node();
+        let node = node.display();
+        match &self.target {
+            Target::Raw { disk } => {
+                write!(out, "the dump goes to {} (now {node})", disk::words(disk))
+            }
+            Target::Directory { disk, filesystem, path } => {
+                let kind = match filesystem {
+                    Filesystem::Ext4 => "ext4",
+                    Filesystem::Xfs => "xfs",
+                };
+                write!(
+                    out,
+                    "the dump goes to /{path} on the {kind} of {} (now {node})",
+                    disk::words(disk)
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The whole initrd, on a made-up machine.
+
+use super::example::{PART_UUID, RELEASE, Tree};
+use super::*;
+use crate::initrd::Initrd;
+
+const INIT: &[u8] = b"\x7fELF of /init";
+
+fn made(tree: &Tree, options: &Options) -> Result<Made, Error> {
+    let place = options.capture.as_ref().unwrap();
+    around(INIT, tree.files(), place, options, &Tree::kernel(RELEASE))
+}
+
+fn options(place: &str) -> Options {
+    Options { capture: Some(Place::parse(place).unwrap()), ..Options::new("/boot/vmlinuz".into()) }
+}
+
+fn task(made: &Made) -> Task {
+    let initrd = Initrd::read(&made.initrd.bytes[..], |_| true).unwrap();
+    let task = Task::from_json(&initrd.kept["task.json"]).unwrap();
+    for module in &task.modules {
+        assert!(initrd.kept.contains_key(module.trim_start_matches('/')), "{module}");
+    }
+    assert_eq!(initrd.kept["init"], INIT);
+    task
+}
+
+#[test]
+fn task_has_the_target_the_modules_and_the_defaults() {
+    let tree = Tree::new();
+    let made = made(&tree, &options("/dev/vdb1")).unwrap();
+    let task = task(&made);
+    assert_eq!(task.target, Target::Raw { disk: capture_init::DiskId::PartUuid(PART_UUID.into()) });
+    assert_eq!(task.modules, ["/modules/virtio_blk.ko"]);
+    assert_eq!(task.level, DumpLevel::NoFreeOrZeroes);
+    assert_eq!((task.timeout_seconds, task.keep.count), (None, DEFAULT_KEEP));
+    assert_eq!(made.target, task.target);
+    assert!(made.files["module virtio_blk"].path.ends_with("drivers/block/virtio_blk.ko"));
+    assert!(made.notes[1].contains("virtio_blk"), "{}", made.notes[1]);
+}
+
+#[test]
+fn options_are_in_the_task() {
+    let tree = Tree::new();
+    tree.mount("/", "/var/crash", "ext4");
+    tree.module("ext4", "fs", &[]);
+    let options = Options {
+        dump_level: Some(DumpLevel::All),
+        capture_timeout: Some(90),
+        keep_dumps: Some(2),
+        keep_bytes: Some(20 << 30),
+        ..options("/var/crash")
+    };
+    let task = task(&made(&tree, &options).unwrap());
+    assert_eq!(task.level, DumpLevel::All);
+    assert_eq!(task.timeout_seconds, Some(90));
+    assert_eq!(task.keep, Keep { count: 2, bytes: Some(20 << 30) });
+    assert_eq!(task.modules, ["/modules/virtio_blk.ko", "/modules/ext4.ko"]);
+}
+
+#[test]
+fn kernel_without_a_release_or_without_modules_is_refused() {
+    let tree = Tree::new();
+    let options = options("/dev/vdb1");
+    let place = options.capture.as_ref().unwrap();
+    let refused = |kernel: &InputFile| {
+        around(INIT, tree.files(), place, &options, kernel).unwrap_err().to_string()
+    };
+    let unknown = InputFile { path: "/boot/vmlinuz".into(), bytes: vec![0; 4096] };
+    assert!(refused(&unknown).contains("does not say its release"));
+    assert!(refused(&Tree::kernel("6.99")).contains("/lib/modules/6.99"));
+}
+
+#[test]
+fn target_that_moves_to_another_disk_is_another_target() {
+    let tree = Tree::new();
+    tree.mount("/", "/var/crash", "ext4");
+    let place = Place::parse("/var/crash").unwrap();
+    let before = target_now(tree.root(), &place);
+    assert!(before.is_some());
+    let mounts = "22 1 254:1 / / rw - tmpfs none rw\n";
+    tree.write("proc/self/mountinfo", mounts);
+    assert_eq!(target_now(tree.root(), &place), None);
+}
