@@ -115,7 +115,12 @@ pub fn devices(
             if (came.done + came.refused).is_multiple_of(step) {
                 settle(&mut first, &udevadm)?;
                 first.expect_armed(true, "while devices come and go")?;
-                first.expect_all_memory_listed("when all events are answered")?;
+                let listed = first.expect_all_memory_listed("when all events are answered");
+                if listed.is_err() {
+                    let log = first.vm.run_ok("tail -n 20 /tmp/keep-image.log")?;
+                    first.note(format!("the reloads' last words: {log}"));
+                }
+                listed?;
                 came.compared += 1;
                 came.took_s = began.elapsed().as_secs();
                 progress(&came);
@@ -197,7 +202,11 @@ fn fill(first: &mut First<'_, '_>) -> Result<(), Error> {
 
 /// Waits until every event is answered.
 fn settle(first: &mut First<'_, '_>, udevadm: &str) -> Result<(), Error> {
-    let works = format!("[ -e /run/kdump-loader/pending ] || pgrep -f {WORK} >/dev/null");
+    // The brackets keep grep from finding itself.
+    let (slash, rest) = WORK.split_at(1);
+    let works = format!(
+        "[ -e /run/kdump-loader/pending ] || grep -qs '[{slash}]{rest}' /proc/[0-9]*/cmdline"
+    );
     first.vm.run_ok(&format!("{udevadm} settle; while {works}; do usleep 20000; done")).map(drop)
 }
 
