@@ -108,8 +108,11 @@ pub fn names(root: &Path) -> Vec<String> {
 pub fn list(root: &Path) -> Vec<Disk> {
     let names = names(root);
     let is_whole = |name: &&String| {
+        let sys = root.join("sys/class/block").join(name);
         !NOT_DISKS.iter().any(|prefix| name.starts_with(prefix))
-            && !root.join("sys/class/block").join(name).join("partition").exists()
+            && !sys.join("partition").exists()
+            // A path to an NVMe disk, such as nvme0c0n1, has the disk's serial number and no node.
+            && number(&sys.join("hidden")) != Some(1)
     };
     names.iter().filter(is_whole).map(|name| disk(root, name, &names)).collect()
 }

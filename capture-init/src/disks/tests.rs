@@ -117,6 +117,17 @@ fn two_disks_with_one_id_are_refused() {
 }
 
 #[test]
+fn hidden_path_to_an_nvme_disk_is_not_a_second_disk() {
+    let tree = Tree::new();
+    for (name, hidden) in [("nvme0c0n1", "1\n"), ("nvme0n1", "0\n")] {
+        tree.disk(name, &[0; 512], &[]);
+        tree.write(&format!("sys/class/block/{name}/device/serial"), "dump-0");
+        tree.write(&format!("sys/class/block/{name}/hidden"), hidden);
+    }
+    assert_eq!(tree.find(serial("dump-0")).unwrap(), "nvme0n1");
+}
+
+#[test]
 fn devices_on_other_disks_are_not_looked_at() {
     let tree = Tree::new();
     tree.disk("dm-0", &example::gpt(512), &[3]);

@@ -17,6 +17,9 @@ use crate::evidence::armed::{hex, regions};
 /// What it says about a machine check: what it was reading, and what the CPU has noted.
 const WHAT_FAILED: [&str; 2] = ["was verifying ", "bank "];
 
+/// What it says if reading the kernel log raised an exception.
+pub const LOG_FAILED: &str = "the kernel log cannot be read, and is not kept";
+
 /// A place in the course.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
@@ -56,6 +59,9 @@ pub fn check_course(case: &Case, memory: &Memory, said: &[&str]) -> Result<(), E
 fn course(case: &Case, memory: &Memory) -> Vec<Place> {
     let verdict = case.expect.verdict;
     let mut places = Vec::new();
+    if case.expect.says.contains(&LOG_FAILED) {
+        places.push(Place::One(vec![LOG_FAILED.to_owned()]));
+    }
     if is_proven(verdict) {
         places.extend([Place::One(announcements(memory)), Place::Differences]);
     } else if matches!(verdict, Verdict::Exception | Verdict::MachineCheck) {

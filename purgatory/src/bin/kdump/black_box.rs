@@ -11,7 +11,7 @@ use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use handoff::black_box::{LogHeader, Record, RecordedException};
+use handoff::black_box::{LogHeader, LogState, Record, RecordedException};
 use handoff::report::Elfcorehdr;
 use handoff::{Block, EngineId, Permissions, Verdict};
 use purgatory::arch;
@@ -80,12 +80,13 @@ pub fn open(block: &Block, handoff: &Handoff, engine: EngineId, entered_at: u64)
 
 /// Copies the kernel log, if there is one.
 #[inline(never)]
-pub fn copy_log(block: &Block) {
-    let Some(open) = opened() else { return };
-    let Some(log) = &open.black_box.log else { return };
+pub fn copy_log(block: &Block) -> LogState {
+    let Some(open) = opened() else { return LogState::Absent };
+    let Some(log) = &open.black_box.log else { return LogState::Absent };
     let alleged = &block.black_box.log;
     let state = log::copy(log, alleged, open.black_box.generation, &mut Addresses);
     open.step(|record, now| record::log_copied(record, state, now));
+    state
 }
 
 /// A place differs; the record that names it is written later.

@@ -1,6 +1,7 @@
 //! `[0]` The story, step by step; each step is a file.
 
 use digest::Engine;
+use handoff::black_box::LogState;
 use handoff::report::{Elfcorehdr, Report};
 use handoff::text::Text;
 use handoff::{Block, OnCorrupt, RegionKind, Verdict};
@@ -43,7 +44,9 @@ pub fn tell(_stack_on_entry: u64) -> ! {
 
     let engine = arch::engine(engine::kind(handoff.engine), handoff.permissions);
     black_box::open(block, &handoff, engine::id(engine), entered_at);
-    black_box::copy_log(block);
+    if black_box::copy_log(block) == LogState::Failed {
+        console.line().text("the kernel log cannot be read, and is not kept");
+    }
     announce(&mut console, block, &handoff, engine);
     let findings = verify(&mut console, &handoff, engine, leaf_table);
     let verdict = findings.first().map_or(Verdict::Ok, |(_, verdict)| verdict);
