@@ -4,7 +4,7 @@
 //!
 //! *On exit*: a guest has reloaded its image many times in a row, while its clock jumped and its
 //! disk was full; another has seen many devices come and go. Both were armed all the time, and left
-//! a complete dump. With `--write` the figures are in docs/storm/long-life.md.
+//! a complete dump. With `--write` the figures are in docs/storm/.
 
 use std::fmt;
 
@@ -15,7 +15,8 @@ use crate::machine::Machine;
 use crate::record;
 use crate::repository::{Repository, explain};
 
-const REPORT: &str = "docs/storm/long-life.md";
+const RELOADS: &str = "docs/storm/long-life-reloads.md";
+const DEVICES: &str = "docs/storm/long-life-devices.md";
 /// How far memory may differ from the look after the first tenth, in KiB. A leak of a page per
 /// reload would be as much after a thousand.
 const MEMORY_DRIFT_KIB: u64 = 4096;
@@ -34,33 +35,28 @@ pub struct Args {
     /// The seed that devices are drawn from
     #[arg(long, default_value_t = 6)]
     seed: u64,
-    /// Write docs/storm/long-life.md
+    /// Write docs/storm/long-life-reloads.md and long-life-devices.md
     #[arg(long)]
     write: bool,
 }
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
+        let Self { reloads, devices, seed, write, .. } = *self;
         let context = repo.prepare_guests(None)?;
-        let looks = match self.reloads {
-            0 => Vec::new(),
-            count => long_life::reloads(&context, count).map_err(explain)?,
-        };
-        let mut say = |came: &Came| eprintln!("{} devices, {} s", came.done, came.took_s);
-        let came = match self.devices {
-            0 => None,
-            count => {
-                Some(long_life::devices(&context, count, self.seed, &mut say).map_err(explain)?)
-            }
-        };
-        let report = Report { machine: Machine::here(repo)?, looks, came, args: self.words() };
-        record::print(repo, REPORT, self.write, &report)?;
-        steady(&report.looks)
-    }
-
-    fn words(&self) -> String {
-        let Self { reloads, devices, seed, .. } = self;
-        format!("cargo lab long-life --reloads {reloads} --devices {devices} --seed {seed} --write")
+        let machine = Machine::here(repo)?;
+        if reloads > 0 {
+            let looks = long_life::reloads(&context, reloads).map_err(explain)?;
+            let report = Reloads { machine: &machine, looks: &looks };
+            record::print(repo, RELOADS, write, &report)?;
+            steady(&looks)?;
+        }
+        if devices > 0 {
+            let mut say = |came: &Came| eprintln!("{} devices, {} s", came.done, came.took_s);
+            let came = long_life::devices(&context, devices, seed, &mut say).map_err(explain)?;
+            record::print(repo, DEVICES, write, &Devices { machine: &machine, seed, came })?;
+        }
+        Ok(())
     }
 }
 
@@ -78,32 +74,33 @@ fn steady(looks: &[Look]) -> Result<()> {
     Ok(())
 }
 
-struct Report {
-    machine: Machine,
-    looks: Vec<Look>,
-    came: Option<Came>,
-    args: String,
+struct Reloads<'a> {
+    machine: &'a Machine,
+    looks: &'a [Look],
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Reloads<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "# An image that stays armed for long\n")?;
-        writeln!(out, "Written by `{}` on {}.\n", self.args, self.machine)?;
-        if !self.looks.is_empty() {
-            writeln!(
-                out,
-                "`kdump-loader reload --force`, again and again, in one guest with Linux 6.12. \
-                 After a\nthird the clock jumps a year ahead, after two thirds back. After the last \
-                 row, /var/lib/kdump-loader\nis full, and ten more reloads succeed. Then the \
-                 kernel panics, and its dump is complete.\n"
-            )?;
-            writeln!(
-                out,
-                "| reloads | memory available, KiB | slab, KiB | open files | files of the loader \
-                 | KiB of them |\n| ---: | ---: | ---: | ---: | ---: | ---: |"
-            )?;
-        }
-        for look in &self.looks {
+        let Self { machine, looks } = self;
+        let count = looks.last().map_or(0, |last| last.reloads);
+        writeln!(out, "# Reloads in a row\n")?;
+        writeln!(
+            out,
+            "Written by `cargo lab long-life --reloads {count} --devices 0 --write` on {machine}.\n"
+        )?;
+        writeln!(
+            out,
+            "`kdump-loader reload --force`, again and again, in one guest with Linux 6.12. After a \
+             third the clock\njumps a year ahead, after two thirds back. After the last row, \
+             /var/lib/kdump-loader is full, and ten\nmore reloads succeed. Then the kernel panics, \
+             and its dump is complete.\n"
+        )?;
+        writeln!(
+            out,
+            "| reloads | memory available, KiB | slab, KiB | open files | files of the loader | KiB \
+             of them |\n| ---: | ---: | ---: | ---: | ---: | ---: |"
+        )?;
+        for look in *looks {
             let Look { reloads, available_kib, slab_kib, open_files, files, files_kib } = look;
             writeln!(
                 out,
@@ -111,18 +108,35 @@ impl fmt::Display for Report {
                  {files_kib} |"
             )?;
         }
-        if let Some(came) = &self.came {
-            let Came { done, refused, compared, took_s } = came;
-            writeln!(
-                out,
-                "\nDIMMs of 128 MiB and CPUs came and went {done} times in one guest, in {took_s} \
-                 s; {refused} operations\nwere rejected by the guest. The image was armed at each \
-                 of {compared} looks, and its elfcorehdr listed\nexactly the memory that was there. \
-                 At the end it was, byte for byte, what a fresh image gets.\nThen the kernel \
-                 panicked, and its dump was complete."
-            )?;
-        }
         Ok(())
+    }
+}
+
+struct Devices<'a> {
+    machine: &'a Machine,
+    seed: u64,
+    came: Came,
+}
+
+impl fmt::Display for Devices<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machine, seed, came: Came { done, refused, silent, compared, took_s } } = self;
+        let count = done + refused;
+        writeln!(out, "# Devices that come and go\n")?;
+        writeln!(
+            out,
+            "Written by `cargo lab long-life --reloads 0 --devices {count} --seed {seed} --write` \
+             on\n{machine}.\n"
+        )?;
+        writeln!(
+            out,
+            "DIMMs of 128 MiB and CPUs came and went {done} times in one guest with Linux 6.12, in \
+             {took_s} s. {refused} operations\nwere rejected by the guest or did not reach it; the \
+             removal of {silent} DIMMs did not reach it.\n\nAn image was armed at each of \
+             {compared} looks, and when all events were answered, its elfcorehdr listed exactly \
+             the\nmemory that was there. At the end it was, byte for byte, what a fresh image \
+             gets. Then the kernel panicked, and its\ndump was complete."
+        )
     }
 }
 

@@ -52,8 +52,10 @@ pub struct Look {
 pub struct Came {
     /// Operations that the guest has finished.
     pub done: u32,
-    /// Operations that it has rejected.
+    /// Operations that it has rejected, or that did not reach it.
     pub refused: u32,
+    /// DIMMs whose removal did not reach it.
+    pub silent: usize,
     /// How often the elfcorehdr was compared with the machine.
     pub compared: u32,
     /// Seconds of the host.
@@ -109,7 +111,7 @@ pub fn devices(
             let operation = devices.draw();
             match devices.turn(&mut first, operation)? {
                 Answer::Done => came.done += 1,
-                Answer::Refused => came.refused += 1,
+                Answer::Refused | Answer::Silent => came.refused += 1,
                 Answer::Panic => return Err(Error::Failed("the guest panicked by itself".into())),
             }
             if (came.done + came.refused).is_multiple_of(step) {
@@ -122,6 +124,7 @@ pub fn devices(
                 }
                 listed?;
                 came.compared += 1;
+                came.silent = devices.silent();
                 came.took_s = began.elapsed().as_secs();
                 progress(&came);
             }

@@ -1,6 +1,7 @@
 //! Devices come and go one after another until the kernel panics. Each operation begins as soon as
 //! the guest has finished the previous one.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,9 @@ use crate::stage::{First, PANIC};
 /// report that it is gone.
 const CPU_GONE: &str = "for look in $(seq 500); do [ -e /sys/devices/system/cpu/cpu2 ] || exit 0; \
                         sleep 0.02; done; exit 1";
+/// How long the guest may say nothing of a device. A removal can get lost between QEMU and a guest
+/// that works on an earlier event.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Time between two looks at the monitor, and at the console.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -44,7 +48,7 @@ pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval,
                 }
                 upheaval.done += 1;
             }
-            Answer::Refused => upheaval.refused += 1,
+            Answer::Refused | Answer::Silent => upheaval.refused += 1,
             Answer::Panic => {
                 upheaval.changed =
                     changed.into_iter().map(|(memory, at)| (memory, at.elapsed())).collect();
@@ -64,6 +68,8 @@ pub struct Devices {
     /// Identifiers of the DIMMs, and of the CPU.
     dimms: [String; DIMMS as usize],
     cpu: String,
+    /// DIMMs that the guest was asked to give back, without an answer.
+    silent: BTreeSet<u32>,
     turns: u32,
 }
 
@@ -71,12 +77,23 @@ impl Devices {
     /// Operations of this seed; nothing is plugged in yet.
     pub fn of(seed: u64) -> Self {
         let operations = Operations::of(seed);
-        Self { operations, dimms: Default::default(), cpu: String::new(), turns: 0 }
+        Self {
+            operations,
+            dimms: Default::default(),
+            cpu: String::new(),
+            silent: BTreeSet::new(),
+            turns: 0,
+        }
     }
 
     /// The next operation.
     pub fn draw(&mut self) -> Operation {
         self.operations.draw()
+    }
+
+    /// DIMMs that the guest was asked to give back, without an answer. They stay as they are.
+    pub fn silent(&self) -> usize {
+        self.silent.len()
     }
 
     /// Begins this operation, and waits until the guest has finished it, rejected it, or panicked.
@@ -97,6 +114,7 @@ impl Devices {
                 self.dimms[number as usize].clone_from(&id);
                 device(first, &id, Said::Taken)?
             }
+            Operation::RemoveDimm(number) if self.silent.contains(&number) => Answer::Refused,
             Operation::RemoveDimm(number) => {
                 let id = self.dimms[number as usize].clone();
                 monitor.begin_removal(&id)?;
@@ -122,6 +140,10 @@ impl Devices {
             }
             Operation::Online => shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu1/online")?,
         };
+        if let (Answer::Silent, Operation::RemoveDimm(number)) = (answer, operation) {
+            first.note(format!("the guest says nothing of the removal of DIMM {number}"));
+            self.silent.insert(number);
+        }
         if answer == Answer::Done {
             self.operations.done(operation);
         }
@@ -134,12 +156,16 @@ impl Devices {
 pub enum Answer {
     Done,
     Refused,
+    /// The guest has not answered.
+    Silent,
     Panic,
 }
 
-/// Waits until the guest did what is `wanted` with the device `id`, rejected it, or panicked.
+/// Waits until the guest did what is `wanted` with the device `id`, rejected it, or panicked, or
+/// [`PATIENCE`] is over.
 fn device(first: &mut First<'_, '_>, id: &str, wanted: Said) -> Result<Answer, Error> {
-    loop {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
         match first.vm.monitor.said_of(id, PAUSE)? {
             Some(said) if said == wanted => return Ok(Answer::Done),
             Some(Said::Refused) => return Ok(Answer::Refused),
@@ -152,6 +178,7 @@ fn device(first: &mut First<'_, '_>, id: &str, wanted: Said) -> Result<Answer, E
             return Ok(Answer::Panic);
         }
     }
+    Ok(Answer::Silent)
 }
 
 /// Runs a command in the guest, which may panic before the command ends.
