@@ -34,6 +34,7 @@ mod saving {
     mod case; // on which machine
     pub(super) mod raw; // to a partition
     pub(super) mod directory; // to a directory
+    pub(super) mod least; // with how little memory
 }
 mod storm;
 mod panics;
@@ -57,6 +58,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         black_box::log::all(),
         saving::raw::all(),
         saving::directory::all(),
+        saving::least::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),
         damage::elfcorehdr::all(),
