@@ -10,6 +10,7 @@ pub mod last;
 pub mod watch;
 pub mod plan;
 pub mod estimate;
+pub mod test;
 pub mod inspect;
 pub mod snapshot;
 pub mod service;

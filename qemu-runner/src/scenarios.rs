@@ -36,6 +36,7 @@ mod saving {
     pub(super) mod directory; // to a directory
     pub(super) mod trouble; // what goes wrong after the panic
     pub(super) mod filesystem; // what goes wrong with a filesystem
+    pub(super) mod least; // with how little memory
 }
 mod storm;
 mod panics;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         saving::directory::all(),
         saving::trouble::all(),
         saving::filesystem::all(),
+        saving::least::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),
         damage::elfcorehdr::all(),

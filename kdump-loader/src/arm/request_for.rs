@@ -138,8 +138,13 @@ pub fn origin(root: &Path, options: &Options) -> Origin {
 }
 
 /// Warns of what is allowed but probably not intended, and returns it for the record.
-pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<RecordedAdvice> {
-    print_advice(&advice::advise(image, request, machine))
+pub fn advise(
+    image: &Image<'_>,
+    request: &Request,
+    origin: &Origin,
+    machine: &Machine,
+) -> Vec<RecordedAdvice> {
+    print_advice(&advice::advise(image, request, machine, origin.room))
 }
 
 /// Prints every piece of advice, and returns it for the record.

@@ -68,13 +68,11 @@ struct Last {
 }
 
 impl Way {
-    /// A way with an initrd of `len` bytes, of `unpacked` bytes when unpacked.
-    fn new(way: String, kernel: u64, len: u64, unpacked: u64, room: Room) -> Self {
+    /// A way with an initrd of `len` bytes, which needs `run` bytes besides the image.
+    fn new(way: String, kernel: u64, len: u64, run: u64) -> Self {
         let image = kernel + len + room::OTHER_SEGMENTS;
-        let step = STEP_MIB << 20;
-        let total = (image + room.safe).div_ceil(step) * STEP_MIB;
-        debug_assert!(room.safe >= unpacked, "the room includes the unpacked initrd");
-        Self { way, image, run: room.safe, crashkernel_mib: total }
+        let crashkernel_mib = (image + run).div_ceil(STEP_MIB << 20) * STEP_MIB;
+        Self { way, image, run, crashkernel_mib }
     }
 }
 
@@ -99,11 +97,10 @@ pub fn run(arguments: &Estimate) -> Result<(), Error> {
     let ours = Options { capture: Some(target.clone()), ..Options::new(kernel.path.clone()) };
     let mut ways = Vec::new();
     match capture::make(root, &ours, &kernel) {
-        Ok(made) => {
-            let len = made.map_or(0, |made| made.initrd.bytes.len() as u64);
-            let room = Room::of_capture(release.as_deref(), len);
-            ways.push(Way::new(format!("--capture {target}"), init_size, len, len, room));
-        }
+        Ok(made) => ways.extend(made.map(|made| {
+            let len = made.initrd.bytes.len() as u64;
+            Way::new(format!("--capture {target}"), init_size, len, made.room)
+        })),
         Err(error) if named => return Err(crate::arm::Error::from(error).into()),
         Err(error) => note(format_args!("no estimate for --capture: {}", in_full(&error))),
     }
@@ -152,7 +149,7 @@ fn configured(
     let base = Base::chosen(running.trim_end().as_bytes(), options.reuse_cmdline, append, None);
     let cpus = cmdline::cpu_limit(&base.line).unwrap_or(u32::MAX).min(possible_cpus(files));
     let room = Room::needed(release, unpacked, cpus);
-    Ok(Way::new(format!("initrd {}", path.display()), init_size, len, unpacked, room))
+    Ok(Way::new(format!("initrd {}", path.display()), init_size, len, room.safe))
 }
 
 impl fmt::Display for Report {
@@ -180,5 +177,39 @@ impl fmt::Display for Report {
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `init_size` of Debian's kernels for cloud machines, and an initrd with the module virtio_blk.
+    const KERNELS: [(&str, u64); 2] = [("6.12.118", 58_580_992), ("7.3.4", 63_148_032)];
+    const INITRD: u64 = 2_263_000;
+
+    #[test]
+    fn sizes_that_were_enough_in_tests_are_what_is_estimated() {
+        let of = |(release, kernel): (&str, u64)| {
+            let safe = Room::safe_of_capture(Some(release), 0);
+            Way::new("--capture".into(), kernel, INITRD, safe).crashkernel_mib
+        };
+        assert_eq!(KERNELS.map(of), [80, 96]);
+    }
+
+    #[test]
+    fn report_has_a_line_for_each_way_and_says_what_is_reserved() {
+        let way = Way::new("initrd /boot/i".into(), 50 << 20, 10 << 20, 60 << 20);
+        let last = Some(Last { began: 1_796_000_000, left: 7 << 20 });
+        let (kernel, release) = ("/boot/k".into(), Some("6.12".into()));
+        let report = Report { kernel, release, ways: vec![way], reserved: 192 << 20, last };
+        assert_eq!(
+            report.to_string(),
+            "capture kernel /boot/k (Linux 6.12)\n\
+             initrd /boot/i: crashkernel=128M (62.0 MiB for the image, 60.0 MiB to run)\n\
+             reserved now: 192 MiB\n\
+             the last dump of --capture (2026-11-30 00:53:20 UTC) left 7.0 MiB of its memory \
+             unused\n"
+        );
     }
 }

@@ -29,7 +29,11 @@ pub(super) fn look(
     let unpacked = capture.contents().map_or(made, |initrd| initrd.unpacked);
     let cpus =
         cmdline::cpu_limit(&capture.command_line).unwrap_or(u32::MAX).min(possible_cpus(files));
-    let Room { least, safe } = Room::needed(capture.release.as_deref(), unpacked, cpus);
+    let release = capture.release.as_deref();
+    let Room { least, safe } = match capture.made.as_ref().and_then(|made| made.room) {
+        Some(safe) => Room { least: 0, safe },
+        None => Room::needed(release, unpacked, cpus),
+    };
     let found = format!("the image leaves {} MiB for the capture kernel to run", mib(free));
     let remedy = format!(
         "boot the running kernel with crashkernel={}M, or test one panic and look for the dump",

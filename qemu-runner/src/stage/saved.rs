@@ -16,6 +16,7 @@ use super::load::json;
 use crate::error::{Error, check, check_eq};
 use crate::evidence::outcome::Outcome;
 use crate::machine::disk::PARTITION_AT;
+use crate::machine::vm::Arrival;
 
 /// What it says when the dump is on the medium.
 const IS_SAVED: &str = "kdump-capture: the dump is saved in ";
@@ -182,6 +183,17 @@ fn unreadable(file: &Path, error: impl fmt::Display) -> Error {
 }
 
 impl Crashed<'_, '_> {
+    /// Whether /init says that the dump is saved before the machine is reset, which ends it.
+    pub fn saved_or_reset(&mut self) -> Result<bool, Error> {
+        loop {
+            match self.vm.next_or_end("the dump to be saved, or the reset")? {
+                Arrival::Console(line) if line.text.contains(IS_SAVED) => return Ok(true),
+                Arrival::End => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+
     /// Waits until /init has said that the dump is saved, and for the reset after that.
     pub fn await_saved(&mut self) -> Result<(), Error> {
         let from = std::time::Instant::now();

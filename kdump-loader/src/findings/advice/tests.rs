@@ -17,7 +17,7 @@ fn quiet() -> (Request, Machine) {
 }
 
 fn advised(request: &Request, machine: &Machine) -> Vec<Advice> {
-    advise(&loader::build(request, machine).unwrap(), request, machine)
+    advise(&loader::build(request, machine).unwrap(), request, machine, None)
 }
 
 #[test]

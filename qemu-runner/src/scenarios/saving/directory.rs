@@ -2,12 +2,12 @@
 //! filesystem that the crashed kernel had mounted, and the next boot finds it there.
 
 use super::case::{Case, NEW, arm};
-use crate::error::{Error, check, check_eq};
+use crate::error::{Error, check, check_eq, expect_words};
 use crate::guest::setup::Content;
 use crate::machine::disk::{Bus, part_uuid};
 use crate::scenario::table;
 use crate::stage::saved::Saved;
-use crate::stage::{First, Stage};
+use crate::stage::{First, Stage, guest};
 
 /// Where the filesystem is mounted, and the directory for dumps.
 pub(super) const MOUNTED: &str = "/var";
@@ -57,7 +57,19 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     let listed = first.free_pages(&dimm)?;
     // Its journal has something to replay.
     first.vm.run_ok(&format!("echo unsynced >{MOUNTED}/unsynced"))?;
-    let mut crashed = first.panic(None)?;
+    // The machine has what it needs, and no more.
+    let estimate = first.vm.run_ok(&format!(
+        "{} estimate --kernel {} --capture {DIRECTORY}",
+        guest::LOADER,
+        guest::KERNEL
+    ))?;
+    first.note(&estimate);
+    let needs = format!("crashkernel={} ", case.crashkernel);
+    expect_words("`estimate`", &estimate, &[&needs, "reserved now: "])?;
+    let tested = first.vm.run_ok(&format!("{} test", guest::LOADER))?;
+    first.note(&tested);
+    expect_words("`test`", &tested, &["ok      write: a file", "ok      status"])?;
+    let mut crashed = first.panic_by_test()?;
     crashed.await_saved()?;
     let victim = crashed.victim.clone();
 
