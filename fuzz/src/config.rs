@@ -118,6 +118,13 @@ fn check_defect(text: &str, defect: &Defect) {
                 "{defect}"
             );
         }
+        Defect::TwoInitrds { line } => {
+            let both = ["capture", "initrd"].iter().all(|key| text.contains(key));
+            assert!((1..=lines).contains(line) && both, "{defect}");
+        }
+        Defect::OnlyCapture { line, key } => {
+            assert!((1..=lines).contains(line) && KEYS.contains(&key.as_str()), "{defect}");
+        }
         Defect::NoKernel => {}
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! * The loader reads the start of the file, up to the end of the headers and notes. That part
 //!   means the same as the whole file.
+//! * VMCOREINFO is a part of it.
 //! * The text and the offset of the direct map are those of the program headers, and each is
 //!   unique.
 
@@ -25,6 +26,13 @@ pub fn check(data: &[u8]) -> Answer {
     let (again, of_headers) = fuzzing::kcore(&headers);
     assert_eq!(again, headers, "the cut file is cut again");
     assert_eq!(of_headers.ok(), parsed.as_ref().ok().copied(), "the cut file means something else");
+
+    let note = fuzzing::vmcoreinfo_note(&headers);
+    assert_eq!(note, fuzzing::vmcoreinfo_note(data), "VMCOREINFO of the cut file");
+    let is_there = |text: &[u8]| headers.windows(text.len().max(1)).any(|bytes| bytes == text);
+    // Bytes that are not UTF-8 were replaced.
+    let text = note.filter(|text| !text.is_empty() && !text.contains('\u{fffd}'));
+    assert!(text.is_none_or(|text| is_there(text.as_bytes())), "VMCOREINFO is not in the file");
 
     let Ok(kcore) = parsed else { return Answer::Refused };
     let field = |at, len| word(data, at, len).expect("the headers are in the file");

@@ -19,6 +19,10 @@ pub mod kcore;
 pub mod cpus;
 pub mod config;
 pub mod printk_ring;
+pub mod ring_resolution;
+pub mod signals;
+pub mod vmcore;
+pub mod dump_file;
 
 /// The parser's answer to an input, after `check` found it correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +85,11 @@ pub const TARGETS: &[Target] = targets![
     kcore,
     cpus,
     config,
-    printk_ring
+    printk_ring,
+    ring_resolution,
+    signals,
+    vmcore,
+    dump_file
 ];
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ const RINGBUFFER_LEN: usize = 88;
 const DESC_LEN: u128 = 24;
 const INFO_LEN: u128 = 88;
 const IDS: u128 = 1 << 62;
+const IDS_32_BITS: u128 = 1 << 32;
 
 /// Shows it for one ring.
 pub fn check(data: &[u8]) -> Answer {
@@ -38,7 +39,10 @@ pub fn check(data: &[u8]) -> Answer {
     for record in log.records() {
         answer = Answer::Taken;
         let (total, size) = (1u128 << field(0, 4), 1u128 << field(48, 4));
-        let id = (u128::from(record.seq) + IDS - total) % IDS;
+        // Ids begin at `-2^count_bits`, in all their bits, or in 32 bits as in Linux 6.12.
+        let is_32_bits = (IDS_32_BITS - total - 1..IDS / 2).contains(&field(24, 8));
+        let ids = if is_32_bits { IDS_32_BITS } else { IDS };
+        let id = (u128::from(record.seq) + ids - total) % IDS;
         let place = (id % total + total - first % total) % total;
         let descriptor = |at| word(descriptors, place * DESC_LEN + at, 8).expect("a descriptor");
         assert_eq!(descriptor(0) % IDS, id, "id of the descriptor");
@@ -72,7 +76,7 @@ fn input(writer: &Writer) -> Vec<u8> {
         .concat()
 }
 
-/// A ring with a few records, one that went round, one without any.
+/// A ring with a few records, rings that went round, one without any.
 pub fn seeds() -> Vec<Seed> {
     let mut few = Writer::new(3, 8);
     few.print(1, 5, b"Linux version 6.12");
@@ -84,7 +88,10 @@ pub fn seeds() -> Vec<Seed> {
     let mut newer = round.clone();
     newer.fills_to_the_end = true;
     (0..50u8).for_each(|line| newer.print(line.into(), 6, b"seven.."));
+    let mut newest = Writer::with_32_bit_ids(3, 8);
+    (0..20u8).for_each(|line| newest.print(line.into(), 6, b"Linux version 6.12"));
     vec![
+        Seed::taken("32-bit-ids", input(&newest)),
         Seed::taken("few", input(&few)),
         Seed::taken("round", input(&round)),
         Seed::taken("to-the-end", input(&newer)),

@@ -12,11 +12,11 @@ pub struct Vmcoreinfo<'a> {
     text: &'a [u8],
 }
 
-/// Why a VMCOREINFO does not describe a printk ring buffer.
+/// Why a value of VMCOREINFO cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A line is missing.
-    #[error("VMCOREINFO has no line {key}; kernels before Linux 5.10 have another log format")]
+    #[error("VMCOREINFO has no line {key}; the kernel is older or newer than those that are known")]
     Missing {
         /// The line's key.
         key: String,
@@ -56,36 +56,37 @@ impl<'a> Vmcoreinfo<'a> {
         })
     }
 
-    /// A decimal number, such as those of SIZE, OFFSET and LENGTH.
-    pub fn decimal(&self, key: &str) -> Result<u64, Error> {
-        self.number(key, 10)
-    }
-
     /// The address in a line `SYMBOL(name)=…`.
     pub fn symbol(&self, name: &str) -> Result<u64, Error> {
-        self.number(&format!("SYMBOL({name})"), 16)
+        self.parsed(format!("SYMBOL({name})"), |value| u64::from_str_radix(value, 16).ok())
     }
 
-    /// The value of a line `NUMBER(name)=…`, which can be negative.
-    pub fn signed(&self, name: &str) -> Result<i64, Error> {
-        let key = format!("NUMBER({name})");
-        let value = self.value(&key).ok_or_else(|| Error::Missing { key: key.clone() })?;
-        value.parse().map_err(|_| Error::Garbled { key, value: shortened(value) })
+    /// The value of a line `NUMBER(name)=…`. The kernel prints it as a signed long.
+    pub fn number(&self, name: &str) -> Result<i64, Error> {
+        self.parsed(format!("NUMBER({name})"), |value| value.parse().ok())
     }
 
-    fn number(&self, key: &str, radix: u32) -> Result<u64, Error> {
-        let key = key.to_owned();
+    /// Bytes of a struct, from a line `SIZE(name)=…`.
+    pub fn size(&self, name: &str) -> Result<u64, Error> {
+        self.parsed(format!("SIZE({name})"), |value| value.parse().ok())
+    }
+
+    /// Elements of an array, from a line `LENGTH(name)=…`.
+    pub fn length(&self, name: &str) -> Result<u64, Error> {
+        self.parsed(format!("LENGTH({name})"), |value| value.parse().ok())
+    }
+
+    /// Offset of a field, from a line `OFFSET(struct.field)=…`.
+    pub fn offset(&self, name: &str) -> Result<u64, Error> {
+        self.parsed(format!("OFFSET({name})"), |value| value.parse().ok())
+    }
+
+    fn parsed<T>(&self, key: String, parse: fn(&str) -> Option<T>) -> Result<T, Error> {
         let Some(value) = self.value(&key) else { return Err(Error::Missing { key }) };
-        // `from_str_radix` accepts a sign, which the kernel does not write.
-        let digits = Some(value).filter(|value| !value.starts_with('+'));
-        digits
-            .and_then(|digits| u64::from_str_radix(digits, radix).ok())
-            .ok_or(Error::Garbled { key, value: shortened(value) })
+        // The kernel writes no plus sign, but Rust's parsers accept one.
+        let parsed = Some(value).filter(|value| !value.starts_with('+')).and_then(parse);
+        parsed.ok_or_else(|| Error::Garbled { key, value: value.chars().take(40).collect() })
     }
-}
-
-fn shortened(value: &str) -> String {
-    value.chars().take(40).collect()
 }
 
 /// Sizes and offsets of the structs of kernel/printk/printk_ringbuffer.h, from the lines that
@@ -185,22 +186,21 @@ struct Structs<'a> {
 
 impl Structs<'_> {
     fn size(&self, name: &str) -> Result<usize, Error> {
-        let key = format!("SIZE({name})");
-        let value = self.vmcoreinfo.decimal(&key)?;
+        let value = self.vmcoreinfo.size(name)?;
         match usize::try_from(value) {
             Ok(size) if (1..=LARGEST_STRUCT).contains(&size) => Ok(size),
-            _ => Err(Error::Outside { key, value, size: LARGEST_STRUCT }),
+            _ => Err(Error::Outside { key: format!("SIZE({name})"), value, size: LARGEST_STRUCT }),
         }
     }
 
     /// The offset of a field of `len` bytes.
     fn within(&self, name: &str, field: &str, len: usize) -> Result<usize, Error> {
         let size = self.size(name)?;
-        let key = format!("OFFSET({name}.{field})");
-        let value = self.vmcoreinfo.decimal(&key)?;
+        let name = format!("{name}.{field}");
+        let value = self.vmcoreinfo.offset(&name)?;
         match usize::try_from(value) {
             Ok(at) if at <= size && len <= size - at => Ok(at),
-            _ => Err(Error::Outside { key, value, size }),
+            _ => Err(Error::Outside { key: format!("OFFSET({name})"), value, size }),
         }
     }
 }
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(Layout::of(&info), Ok(LAYOUT));
         assert_eq!(info.value("OSRELEASE"), Some("6.12.43"));
         assert_eq!(info.symbol("prb"), Ok(0xffff_ffff_8a66_5be0));
-        assert_eq!(info.signed("phys_base"), Ok(-16_777_216));
+        assert_eq!(info.number("phys_base"), Ok(-16_777_216));
     }
 
     #[test]

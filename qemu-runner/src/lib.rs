@@ -23,6 +23,7 @@
 //! panics/        the same, with a panic at a drawn moment
 //! survival.rs    whether the black box outlives a reset, with the kernel at a random place
 //! built_in.rs    a kernel that was built with our purgatory
+//! long_life.rs   many reloads in a row, and many devices that come and go
 //! readers.rs     a dump for crash and drgn, and what they must find in it
 //! page/          what came out, as a page for people
 //! ```
@@ -46,6 +47,7 @@ pub mod storm;
 pub mod panics;
 pub mod survival;
 pub mod built_in;
+pub mod long_life;
 pub mod readers;
 pub mod page;
 

@@ -14,8 +14,8 @@
 //! after the panic, and the headers of /proc/vmcore.
 
 mod cause;
-mod draw;
-mod upheaval;
+pub(crate) mod draw;
+pub(crate) mod upheaval;
 
 use std::time::{Duration, Instant};
 

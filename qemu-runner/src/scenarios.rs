@@ -32,6 +32,7 @@ mod debian {
 }
 mod saving {
     pub(super) mod raw; // to a partition
+    pub(super) mod trouble; // what goes wrong after the panic
 }
 mod storm;
 mod panics;
@@ -54,6 +55,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         black_box::boots::all(),
         black_box::log::all(),
         saving::raw::all(),
+        saving::trouble::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),
         damage::elfcorehdr::all(),

@@ -25,7 +25,7 @@ use crate::guest::initramfs::Role;
 use crate::host;
 use crate::machine::checkpoint::{Checkpoint, Way};
 use crate::machine::deadline::Deadline;
-use crate::machine::disk::{self, Disk};
+use crate::machine::disk::{self, Disk, PARTITION_AT};
 use crate::machine::vm::{RAM, Vm};
 use crate::machine::{Boot, Machine};
 use need::{Asked, Need, OF_EVERY_KERNEL};
@@ -266,7 +266,8 @@ fn disks(wanted: &[SetupDisk], directory: &Path) -> Result<Vec<Disk>, Error> {
     let disk = |(number, wanted): (usize, &SetupDisk)| {
         let image = directory.join(disk_name(number));
         disk::partitioned(&image, wanted.mib)?;
-        Ok(Disk { image, bus: wanted.bus, serial: format!("disk-{number}") })
+        let broken_at = wanted.broken_at.map(|at| PARTITION_AT + at);
+        Ok(Disk { image, bus: wanted.bus, serial: format!("disk-{number}"), broken_at })
     };
     wanted.iter().enumerate().map(disk).collect()
 }

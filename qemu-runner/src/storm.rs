@@ -16,7 +16,7 @@
 //! ```
 
 pub(crate) mod calls;
-mod contestant;
+pub(crate) mod contestant;
 mod pace;
 pub(crate) mod size;
 mod truth;

@@ -5,10 +5,11 @@
 
 use std::io;
 
+use printk_ring::{Vmcoreinfo, vmcoreinfo};
+
 use crate::memory::PHYSICAL_BITS;
 use crate::physical::Physical;
 use crate::vmcore::Vmcore;
-use crate::vmcoreinfo::Vmcoreinfo;
 use crate::{PAGE_LEN, Unfiltered};
 
 /// Virtual address of physical address `phys_base` (`__START_KERNEL_map`,
@@ -61,8 +62,8 @@ impl<'a> AddressSpace<'a> {
         // The mask is missing on kernels without memory encryption.
         let encrypted = match info.number("sme_mask") {
             Ok(mask) => mask as u64,
-            Err(Unfiltered::Missing { .. }) => 0,
-            Err(garbled) => return Err(garbled),
+            Err(vmcoreinfo::Error::Missing { .. }) => 0,
+            Err(garbled) => return Err(garbled.into()),
         };
         let root = symbol.wrapping_sub(KERNEL_MAP).wrapping_add(phys_base);
         let address_bits = ((1 << PHYSICAL_BITS) - PAGE_LEN) & !encrypted;

@@ -3,10 +3,11 @@
 //! *On entry* a vmcore. *On exit* [`Headers`]. A field that cannot be read is zero. Readers can do
 //! without it. They need only the machine's name, which is always there.
 
+use printk_ring::Vmcoreinfo;
+
 use crate::address_space::AddressSpace;
 use crate::format::{Headers, UTS_FIELD, UTS_FIELDS};
 use crate::vmcore::Vmcore;
-use crate::vmcoreinfo::Vmcoreinfo;
 
 /// Readers take the architecture from the fifth field, `machine`.
 const MACHINE: (usize, &[u8]) = (4, b"x86_64");

@@ -39,7 +39,6 @@ mod source; // [0] bytes of the vmcore, through a window
 mod memory; // [1] which part of the vmcore holds which memory
 mod notes; // [1] ELF notes
 mod vmcore; // [1] ELF headers
-mod vmcoreinfo; // [2] what the kernel says of itself
 mod physical; // [3] physical memory
 mod address_space; // [4] page tables
 mod page_types; // [5] how a free page is marked
@@ -63,10 +62,11 @@ pub use level::Level;
 pub use notes::Notes;
 pub use output::Output;
 pub use physical::Physical;
+/// `[2]` What the kernel says of itself.
+pub use printk_ring::Vmcoreinfo;
 pub use reader::{Checked, DumpFile, PageReader, PageState, ReadError};
 pub use unfiltered::Unfiltered;
 pub use vmcore::{OpenError, Vmcore};
-pub use vmcoreinfo::Vmcoreinfo;
 
 /// Bytes of a page.
 pub const PAGE_LEN: u64 = 4096;

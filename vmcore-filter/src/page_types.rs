@@ -11,8 +11,9 @@
 //!
 //! VMCOREINFO has the value itself, so one comparison covers all of them.
 
+use printk_ring::{Vmcoreinfo, vmcoreinfo};
+
 use crate::Unfiltered;
-use crate::vmcoreinfo::Vmcoreinfo;
 
 /// The kernel's `struct page` has 64 bytes; debug options make it larger.
 const LARGEST_PAGE_STRUCT: u64 = 512;
@@ -82,8 +83,8 @@ impl PageTypes {
             Ok(bit @ 0..64) => 1 << bit,
             Ok(bit) => return Err(Unfiltered::unknown("NUMBER(PG_hwpoison)", bit)),
             // The kernel was built without CONFIG_MEMORY_FAILURE.
-            Err(Unfiltered::Missing { .. }) => 0,
-            Err(garbled) => return Err(garbled),
+            Err(vmcoreinfo::Error::Missing { .. }) => 0,
+            Err(garbled) => return Err(garbled.into()),
         };
         Ok(Self {
             len: size as usize,

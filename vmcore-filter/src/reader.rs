@@ -6,13 +6,13 @@
 use std::fs::File;
 use std::io;
 
+use printk_ring::Vmcoreinfo;
 use zstd_safe::DCtx;
 
 use crate::format::{BLOCK, DESCRIPTOR, Descriptor, INCOMPLETE, SIGNATURE, VERSION, ZSTD};
 use crate::format::{header, sub_header};
 use crate::notes::{MOST_NOTES, Notes};
 use crate::source::{Cursor, Source};
-use crate::vmcoreinfo::Vmcoreinfo;
 use crate::{PAGE_LEN, Page};
 
 /// Pages of one block of bitmap.

@@ -9,8 +9,9 @@
 
 use std::io;
 
+use printk_ring::Vmcoreinfo;
+
 use crate::address_space::AddressSpace;
-use crate::vmcoreinfo::Vmcoreinfo;
 use crate::{PAGE_LEN, Unfiltered};
 
 /// Flags of `section_mem_map` (include/linux/mmzone.h): the section exists, and has an array.

@@ -2,26 +2,17 @@
 
 use std::io;
 
+use printk_ring::vmcoreinfo;
+
 /// Why a dump keeps free pages. It is complete, only larger.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfiltered {
     /// The vmcore has no note with VMCOREINFO.
     #[error("the vmcore has no VMCOREINFO, so free pages cannot be found")]
     NoVmcoreinfo,
-    /// A line is missing.
-    #[error("VMCOREINFO has no line {key}, so free pages cannot be found")]
-    Missing {
-        /// The line's key.
-        key: String,
-    },
-    /// A value is no number.
-    #[error("VMCOREINFO has {key}={value:?}, which is not a number")]
-    Garbled {
-        /// The line's key.
-        key: String,
-        /// Its value.
-        value: String,
-    },
+    /// VMCOREINFO lacks a line, or a value is no number.
+    #[error(transparent)]
+    Vmcoreinfo(#[from] vmcoreinfo::Error),
     /// A value is one that no known kernel has.
     #[error("VMCOREINFO has {key}={value}, which no known kernel has")]
     Unknown {

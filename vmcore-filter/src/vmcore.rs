@@ -7,11 +7,12 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use printk_ring::Vmcoreinfo;
+
 use crate::memory::{Memory, PHYSICAL_BITS, Range};
 use crate::notes::{self, MOST_NOTES, Notes};
 use crate::physical::Physical;
 use crate::source::Source;
-use crate::vmcoreinfo::Vmcoreinfo;
 
 /// Bytes of `Elf64_Ehdr`.
 const ELF_HEADER: usize = 64;

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use capture_init::{Dump, DumpLevel, Format, Pages};
+use rustix::io::Errno;
 use vmcore_filter::{Error, Level, Progress as Filtered, Vmcore, dump};
 
 use crate::console::Console;
@@ -63,6 +64,12 @@ fn in_words(error: Error, last: Option<Filtered>, place: &Place) -> Trouble {
     match &error {
         Error::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
             Trouble::of_target(full(last, place))
+        }
+        // Most writes reach the disk later, so the offset is not where the error is.
+        Error::Write { source, .. } if Errno::from_io_error(source) == Some(Errno::IO) => {
+            Trouble::of_target(format_args!(
+                "the disk cannot be written: {source}; the kernel's messages name the blocks"
+            ))
         }
         Error::Write { .. } | Error::ReadBack { .. } => Trouble::of_target(error),
         Error::LongBitmaps { .. } | Error::NoMemory | Error::Stopped { .. } => {
@@ -153,7 +160,8 @@ mod tests {
     fn io_error_is_the_targets_and_lack_of_memory_is_not() {
         let place = Place { path: "/x".into(), offset: 0, room: 1, is_partition: false };
         let error = Error::Write { offset: 0, source: io::Error::from_raw_os_error(5) };
-        assert!(in_words(error, None, &place).is_target);
+        let trouble = in_words(error, None, &place);
+        assert!(trouble.is_target && trouble.words.contains("cannot be written"), "{trouble:?}");
         assert!(!in_words(Error::NoMemory, None, &place).is_target);
     }
 }

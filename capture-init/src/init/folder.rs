@@ -8,8 +8,8 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use capture_init::{
@@ -23,6 +23,9 @@ use crate::target::Target;
 
 /// Folders of captures in one second. One machine makes no second one.
 const MOST_PER_SECOND: u32 = 9;
+/// Bytes of a record, padded. The last one overwrites the first, so that it can be written when the
+/// filesystem is full.
+const RECORD_ROOM: usize = 8192;
 
 /// A folder that was made for this capture.
 #[derive(Debug)]
@@ -109,11 +112,14 @@ impl Target for Folder {
     }
 
     fn note(&mut self, record: &Record) -> io::Result<()> {
-        let aside = self.path.join(format!("{RECORD_FILE}.new"));
-        let mut file = File::create(&aside)?;
-        file.write_all(&record.to_json())?;
+        let path = self.path.join(RECORD_FILE);
+        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        let mut json = record.to_json();
+        // JSON may end with blanks.
+        json.resize(json.len().next_multiple_of(RECORD_ROOM), b'\n');
+        file.write_all_at(&json, 0)?;
+        file.set_len(json.len() as u64)?;
         file.sync_all()?;
-        fs::rename(&aside, self.path.join(RECORD_FILE))?;
         self.sync()
     }
 
@@ -163,6 +169,20 @@ mod tests {
         folder.dump_saved(&FILTER, &DUMP).unwrap();
         folder.note(&Record::new(BEGAN, 0)).unwrap();
         assert_eq!(files(&path), ["capture.json", "vmcore"]);
+    }
+
+    #[test]
+    fn later_record_takes_the_place_of_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::create(dir.path(), "", "vdb1", BEGAN).unwrap();
+        let mut record = Record::new(BEGAN, 0);
+        record.troubles = vec!["a trouble".repeat(2000)];
+        folder.note(&record).unwrap();
+        record.troubles = vec!["the target is full".into()];
+        folder.note(&record).unwrap();
+        let bytes = fs::read(folder.path.join(RECORD_FILE)).unwrap();
+        assert_eq!(bytes.len(), RECORD_ROOM);
+        assert_eq!(serde_json::from_slice::<Record>(&bytes).unwrap(), record);
     }
 
     #[test]

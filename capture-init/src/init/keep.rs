@@ -15,14 +15,8 @@ use capture_init::{
 };
 
 /// What a folder of ours can have.
-const OURS: [&str; 6] = [
-    LOG_FILE,
-    DUMP_FILE,
-    INCOMPLETE_DUMP_FILE,
-    UNFILTERED_DUMP_FILE,
-    RECORD_FILE,
-    "capture.json.new",
-];
+const OURS: [&str; 5] =
+    [LOG_FILE, DUMP_FILE, INCOMPLETE_DUMP_FILE, UNFILTERED_DUMP_FILE, RECORD_FILE];
 /// Unit of `st_blocks`.
 const BLOCK: u64 = 512;
 

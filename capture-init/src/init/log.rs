@@ -7,7 +7,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use printk_ring::{Heads, Layout, Log, Part, Ring, decode};
+use printk_ring::{Heads, Layout, Log, Part, Ring, Vmcoreinfo, decode};
 use vmcore_filter::{AddressSpace, Output, Vmcore};
 
 use crate::output::Target;
@@ -40,18 +40,15 @@ pub fn save(vmcore: &Path, place: &Place) -> Result<Done, Trouble> {
 fn read(core: &Vmcore) -> Result<(Log, Option<String>), Trouble> {
     let info = core.vmcoreinfo();
     let info = info.ok_or_else(|| Trouble::of_step("the vmcore has no VMCOREINFO"))?;
-    let text = core.notes().bytes();
-    let text = core.notes().vmcoreinfo().map_or(&[][..], |range| &text[range]);
-    let ring_info = printk_ring::Vmcoreinfo::new(text);
-    let layout = Layout::of(&ring_info).map_err(Trouble::of_step)?;
+    let layout = Layout::of(&info).map_err(Trouble::of_step)?;
     let mut space = AddressSpace::find(core, &info).map_err(Trouble::of_step)?;
-    let log = ring(&layout, &ring_info, &mut space)?;
+    let log = ring(&layout, &info, &mut space)?;
     Ok((log, info.value("OSRELEASE").map(str::to_owned)))
 }
 
 fn ring(
     layout: &Layout,
-    info: &printk_ring::Vmcoreinfo<'_>,
+    info: &Vmcoreinfo<'_>,
     space: &mut AddressSpace<'_>,
 ) -> Result<Log, Trouble> {
     let lost = |what| move || Trouble::of_step(format_args!("the vmcore does not have {what}"));

@@ -28,6 +28,9 @@ fn load_by(
     load: fn(&Path) -> io::Result<()>,
 ) -> Vec<String> {
     let mut troubles = Vec::new();
+    if modules.is_empty() {
+        return troubles;
+    }
     for path in modules {
         if let Err(error) = load(Path::new(path)) {
             troubles.push(format!("module {path} cannot be loaded: {}", in_words(&error)));

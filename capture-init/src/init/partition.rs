@@ -80,8 +80,12 @@ impl Partition {
     }
 
     fn write_header(&self) -> io::Result<()> {
-        self.file.write_all_at(&self.header.to_bytes(), 0)?;
-        self.file.sync_data()
+        let write = || {
+            self.file.write_all_at(&self.header.to_bytes(), 0)?;
+            self.file.sync_data()
+        };
+        // An error of the dump's own writes is reported here, too, once.
+        write().or_else(|_| write())
     }
 }
 

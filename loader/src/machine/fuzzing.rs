@@ -3,8 +3,11 @@
 //!
 //! They need the feature `fuzzing`. All other code uses [`Machine::read`](super::Machine::read).
 
+use super::printk::{self, PrintkRing, Unresolved};
+use super::signals::{self, Kcs};
 use super::source::{self, Found, Source};
-use super::{CpuFacts, Error, Kcore, cpus, iomem, kcore, kexec};
+use super::vmcoreinfo::Vmcoreinfo;
+use super::{CpuFacts, Error, Kcore, Machine, cpus, iomem, kcore, kexec};
 use crate::phys::PhysRange;
 
 fn found(source: &Source, bytes: &[u8]) -> Found {
@@ -47,4 +50,26 @@ pub fn possible_cpus(bytes: &[u8]) -> Result<u32, Error> {
 /// /proc/cpuinfo, with a frequency of 1 GHz.
 pub fn cpuinfo(bytes: &[u8]) -> Result<CpuFacts, Error> {
     cpus::parse_cpuinfo(&found(&source::CPUINFO, bytes), 1_000_000)
+}
+
+/// The text of the VMCOREINFO note in the headers and notes of /proc/kcore.
+pub fn vmcoreinfo_note(headers: &[u8]) -> Option<String> {
+    Vmcoreinfo::find(headers).map(|info| info.text().to_owned())
+}
+
+/// Where the printk ring buffer is: VMCOREINFO, the address of `struct printk_ringbuffer` and its
+/// bytes, and the memory of this machine.
+pub fn printk(info: String, bytes: &[u8], machine: &Machine) -> Result<PrintkRing, Unresolved> {
+    let Machine { kcore, system_ram, crash_regions, .. } = machine;
+    printk::resolve(bytes, &Vmcoreinfo::of(info), kcore, system_ram, crash_regions)
+}
+
+/// The SMBIOS table: the KCS interface, and the part of the table that a snapshot keeps.
+pub fn smbios(table: &[u8]) -> (Option<Kcs>, Vec<u8>) {
+    (signals::kcs(table), signals::ipmi_structures(table))
+}
+
+/// /proc/ioports: the port of the pvpanic device.
+pub fn pvpanic(ioports: &str) -> Option<u16> {
+    signals::pvpanic(ioports)
 }

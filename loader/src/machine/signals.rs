@@ -48,7 +48,7 @@ pub(super) fn read(tree: Tree<'_>) -> SignalPorts {
 }
 
 /// The port of the line `0505-0505 : QEMU0001:00`. Without privileges all ports are shown as 0.
-fn pvpanic(ioports: &str) -> Option<u16> {
+pub(super) fn pvpanic(ioports: &str) -> Option<u16> {
     ioports.lines().find_map(|line| {
         let (ports, _) = line.split_once(" : ").filter(|(_, name)| name.starts_with(PVPANIC))?;
         let (first, _) = ports.trim_start().split_once('-')?;
@@ -57,7 +57,7 @@ fn pvpanic(ioports: &str) -> Option<u16> {
 }
 
 /// The first KCS interface in I/O space (as `dmi_decode_ipmi`, drivers/char/ipmi/ipmi_dmi.c).
-fn kcs(table: &[u8]) -> Option<Kcs> {
+pub(super) fn kcs(table: &[u8]) -> Option<Kcs> {
     structures(table).filter(|structure| structure[0] == TYPE_IPMI).find_map(|structure| {
         let formatted = structure.get(..usize::from(structure[1]))?;
         let base = u64::from_le_bytes(*formatted.get(8..)?.first_chunk()?);

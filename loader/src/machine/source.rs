@@ -11,7 +11,7 @@ use super::Error;
 use super::kcore;
 use super::no_reservation::boot_log;
 use super::signals;
-pub(super) use read::{Found, Tree, parse_hexadecimal, quoted};
+pub(super) use read::{Found, Tree, parse_decimal, parse_hexadecimal, quoted};
 
 /// How much of a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

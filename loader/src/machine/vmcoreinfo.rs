@@ -6,7 +6,7 @@ use object::elf::{FileHeader64, PT_NOTE};
 use object::read::elf::{FileHeader, ProgramHeader};
 
 use super::printk::Unresolved;
-use super::source::parse_hexadecimal;
+use super::source::{parse_decimal, parse_hexadecimal};
 
 /// The note's name (`VMCOREINFO_NOTE_NAME`, include/linux/vmcore_info.h).
 const NOTE_NAME: &[u8] = b"VMCOREINFO";
@@ -34,6 +34,12 @@ impl Vmcoreinfo {
         )
     }
 
+    /// This text.
+    #[cfg(feature = "fuzzing")]
+    pub fn of(text: String) -> Self {
+        Self(text)
+    }
+
     /// All of it.
     pub fn text(&self) -> &str {
         &self.0
@@ -46,12 +52,12 @@ impl Vmcoreinfo {
 
     /// Bytes of a structure.
     pub fn size(&self, name: &str) -> Result<u64, Unresolved> {
-        self.number(format!("SIZE({name})"), |digits| digits.parse().ok())
+        self.number(format!("SIZE({name})"), parse_decimal)
     }
 
     /// Offset of a field, given as `structure.field`.
     pub fn offset(&self, name: &str) -> Result<u64, Unresolved> {
-        self.number(format!("OFFSET({name})"), |digits| digits.parse().ok())
+        self.number(format!("OFFSET({name})"), parse_decimal)
     }
 
     fn number(&self, key: String, parse: fn(&str) -> Option<u64>) -> Result<u64, Unresolved> {

@@ -16,7 +16,8 @@ pub mod guest {
     pub const INITRD: &str = "/boot/capture.cpio";
     /// A purgatory that another project has built.
     pub const PURGATORY: &str = "/boot/purgatory.ro";
-    /// Modules of the kernel that a scenario needs, by names in the order in which they must be loaded.
+    /// Modules of the kernel that a scenario needs, by names in the order in which they must be
+    /// loaded.
     pub const DRIVERS: &str = "/lib/drivers";
     /// Both, with the capture kernel's usual command line, in one file.
     pub const UKI: &str = "/boot/capture.efi";
@@ -67,6 +68,15 @@ pub struct Setup {
 pub struct SetupDisk {
     pub bus: Bus,
     pub mib: u64,
+    /// Where in the partition writes fail, in bytes.
+    pub broken_at: Option<u64>,
+}
+
+impl SetupDisk {
+    /// A sound one.
+    pub fn of(bus: Bus, mib: u64) -> Self {
+        Self { bus, mib, broken_at: None }
+    }
 }
 
 /// A file of the first kernel's user space that a scenario has written.

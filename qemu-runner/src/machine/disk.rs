@@ -26,13 +26,28 @@ pub struct Disk {
     pub bus: Bus,
     /// Its serial number, which no other disk of the machine has.
     pub serial: String,
+    /// A byte of the image, if writes of its sector fail.
+    pub broken_at: Option<u64>,
 }
 
 impl Disk {
     /// Adds it to a command line of QEMU, as the machine's disk of this number.
     pub fn add(&self, number: usize, line: &mut Command) {
-        let Self { image, bus, serial } = self;
-        let drive = format!("if=none,id=disk{number},format=raw,file=");
+        let Self { image, bus, serial, broken_at } = self;
+        let drive = format!("if=none,id=disk{number},driver=raw,file.");
+        let drive = match broken_at {
+            None => drive + "filename=",
+            Some(at) => {
+                // docs/devel/blkdebug.rst of QEMU. The rule holds from the start, and for ever.
+                let rule = "file.inject-error.0";
+                let sector = at / SECTOR;
+                format!(
+                    "{drive}driver=blkdebug,{rule}.event=none,{rule}.iotype=write,\
+                     {rule}.errno={EIO},{rule}.sector={sector},file.image.driver=file,\
+                     file.image.filename="
+                )
+            }
+        };
         line.args(["-drive", &with_path(&drive, image)]);
         let ends = format!("drive=disk{number},serial={serial}");
         let device = match bus {
@@ -48,6 +63,8 @@ impl Disk {
     }
 }
 
+/// errno of an I/O error (include/uapi/asm-generic/errno-base.h).
+const EIO: u32 = 5;
 /// Bytes of a sector, and of an entry of a GPT (UEFI specification 2.10, §5.3).
 const SECTOR: u64 = 512;
 const ENTRY: usize = 128;

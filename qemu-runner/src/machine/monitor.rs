@@ -141,6 +141,12 @@ impl Monitor {
         })
     }
 
+    /// Presses keys together on the guest's keyboard.
+    pub fn press(&mut self, keys: &str) -> Result<(), Error> {
+        let said = self.human(&format!("sendkey {keys}"))?;
+        check_eq!(said.trim(), "", "QEMU's answer to keys")
+    }
+
     pub fn inject_nmi(&mut self) -> Result<(), Error> {
         self.execute("inject-nmi", json!({})).map(drop)
     }

@@ -1,10 +1,11 @@
 //! Devices come and go one after another until the kernel panics. Each operation begins as soon as
 //! the guest has finished the previous one.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::draw::{Operation, Operations};
+use super::draw::{DIMMS, Operation, Operations};
 use crate::error::Error;
 use crate::machine::monitor::Said;
 use crate::machine::vm::Arrival;
@@ -14,6 +15,9 @@ use crate::stage::{First, PANIC};
 /// report that it is gone.
 const CPU_GONE: &str = "for look in $(seq 500); do [ -e /sys/devices/system/cpu/cpu2 ] || exit 0; \
                         sleep 0.02; done; exit 1";
+/// How long the guest may say nothing of a device. A removal can get lost between QEMU and a guest
+/// that works on an earlier event.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Time between two looks at the monitor, and at the console.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -30,60 +34,21 @@ pub struct Upheaval {
 
 /// Runs operations of this seed until the panic.
 pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval, Error> {
-    let mut operations = Operations::of(seed);
+    let mut devices = Devices::of(seed);
     let mut upheaval = Upheaval::default();
-    // Identifiers of what is plugged in: the DIMMs, and the CPU.
-    let mut dimms: [String; super::draw::DIMMS as usize] = Default::default();
-    let mut cpu = String::new();
     let mut changed: Vec<(Range<u64>, Instant)> = Vec::new();
-    for turn in 0_u32.. {
-        let operation = operations.draw();
+    loop {
+        let operation = devices.draw();
         upheaval.in_flight = Some(operation);
-        // New each time, so that an event of an earlier device does not count.
-        let id = format!("drawn-{turn}");
-        let monitor = &mut first.vm.monitor;
-        let answer = match operation {
-            Operation::AddDimm(number) => {
-                let address = operation.memory().map_or(0, |range| range.start);
-                monitor.begin_dimm(&id, number, address)?;
-                dimms[number as usize].clone_from(&id);
-                device(first, &id, Said::Taken)?
-            }
-            Operation::RemoveDimm(number) => {
-                let id = dimms[number as usize].clone();
-                monitor.begin_removal(&id)?;
-                device(first, &id, Said::Returned)?
-            }
-            Operation::AddCpu => {
-                monitor.begin_cpu(&id)?;
-                cpu.clone_from(&id);
-                match device(first, &id, Said::Taken)? {
-                    // A CPU that is not online waits for its first start-up interrupt.
-                    Answer::Done => {
-                        shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu2/online")?
-                    }
-                    answer => answer,
-                }
-            }
-            Operation::RemoveCpu => {
-                monitor.begin_removal(&cpu)?;
-                shell(first, turn, CPU_GONE)?
-            }
-            Operation::Offline => {
-                shell(first, turn, "echo 0 >/sys/devices/system/cpu/cpu1/online")?
-            }
-            Operation::Online => shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu1/online")?,
-        };
-        match answer {
+        match devices.turn(first, operation)? {
             Answer::Done => {
-                operations.done(operation);
                 if let Some(memory) = operation.memory() {
                     changed.retain(|(known, _)| *known != memory);
                     changed.push((memory, Instant::now()));
                 }
                 upheaval.done += 1;
             }
-            Answer::Refused => upheaval.refused += 1,
+            Answer::Refused | Answer::Silent => upheaval.refused += 1,
             Answer::Panic => {
                 upheaval.changed =
                     changed.into_iter().map(|(memory, at)| (memory, at.elapsed())).collect();
@@ -95,19 +60,112 @@ pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval,
             }
         }
     }
-    unreachable!("the kernel panics long before the numbers end")
 }
 
+/// What is plugged in, and what is drawn next.
+pub struct Devices {
+    operations: Operations,
+    /// Identifiers of the DIMMs, and of the CPU.
+    dimms: [String; DIMMS as usize],
+    cpu: String,
+    /// DIMMs that the guest was asked to give back, without an answer.
+    silent: BTreeSet<u32>,
+    turns: u32,
+}
+
+impl Devices {
+    /// Operations of this seed; nothing is plugged in yet.
+    pub fn of(seed: u64) -> Self {
+        let operations = Operations::of(seed);
+        Self {
+            operations,
+            dimms: Default::default(),
+            cpu: String::new(),
+            silent: BTreeSet::new(),
+            turns: 0,
+        }
+    }
+
+    /// The next operation.
+    pub fn draw(&mut self) -> Operation {
+        self.operations.draw()
+    }
+
+    /// DIMMs that the guest was asked to give back, without an answer. They stay as they are.
+    pub fn silent(&self) -> usize {
+        self.silent.len()
+    }
+
+    /// Begins this operation, and waits until the guest has finished it, rejected it, or panicked.
+    pub fn turn(
+        &mut self,
+        first: &mut First<'_, '_>,
+        operation: Operation,
+    ) -> Result<Answer, Error> {
+        // New each time, so that an event of an earlier device does not count.
+        let turn = self.turns;
+        self.turns += 1;
+        let id = format!("drawn-{turn}");
+        let monitor = &mut first.vm.monitor;
+        let answer = match operation {
+            Operation::AddDimm(number) => {
+                let address = operation.memory().map_or(0, |range| range.start);
+                monitor.begin_dimm(&id, number, address)?;
+                self.dimms[number as usize].clone_from(&id);
+                device(first, &id, Said::Taken)?
+            }
+            Operation::RemoveDimm(number) if self.silent.contains(&number) => Answer::Refused,
+            Operation::RemoveDimm(number) => {
+                let id = self.dimms[number as usize].clone();
+                monitor.begin_removal(&id)?;
+                device(first, &id, Said::Returned)?
+            }
+            Operation::AddCpu => {
+                monitor.begin_cpu(&id)?;
+                self.cpu.clone_from(&id);
+                match device(first, &id, Said::Taken)? {
+                    // A CPU that is not online waits for its first start-up interrupt.
+                    Answer::Done => {
+                        shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu2/online")?
+                    }
+                    answer => answer,
+                }
+            }
+            Operation::RemoveCpu => {
+                monitor.begin_removal(&self.cpu)?;
+                shell(first, turn, CPU_GONE)?
+            }
+            Operation::Offline => {
+                shell(first, turn, "echo 0 >/sys/devices/system/cpu/cpu1/online")?
+            }
+            Operation::Online => shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu1/online")?,
+        };
+        if let (Answer::Silent, Operation::RemoveDimm(number)) = (answer, operation) {
+            first.note(format!("the guest says nothing of the removal of DIMM {number}"));
+            self.silent.insert(number);
+        }
+        if answer == Answer::Done {
+            self.operations.done(operation);
+        }
+        Ok(answer)
+    }
+}
+
+/// What came of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+pub enum Answer {
     Done,
     Refused,
+    /// The guest has not answered.
+    Silent,
     Panic,
 }
 
-/// Waits until the guest did what is `wanted` with the device `id`, rejected it, or panicked.
+/// Waits until the guest did what is `wanted` with the device `id`, rejected it, or panicked, or
+/// [`PATIENCE`] is over.
 fn device(first: &mut First<'_, '_>, id: &str, wanted: Said) -> Result<Answer, Error> {
-    loop {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
         match first.vm.monitor.said_of(id, PAUSE)? {
             Some(said) if said == wanted => return Ok(Answer::Done),
             Some(Said::Refused) => return Ok(Answer::Refused),
@@ -120,6 +178,7 @@ fn device(first: &mut First<'_, '_>, id: &str, wanted: Said) -> Result<Answer, E
             return Ok(Answer::Panic);
         }
     }
+    Ok(Answer::Silent)
 }
 
 /// Runs a command in the guest, which may panic before the command ends.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::{Error, check, check_eq};
 use crate::evidence::armed::ArmedImage;
 use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
-use crate::evidence::iomem::Iomem;
+use crate::evidence::iomem::{Iomem, merged};
 use crate::evidence::outcome::{Evidence, Phase};
 use crate::machine::agent::Output;
 use crate::machine::vm::Vm;
@@ -199,7 +199,8 @@ impl<'s, 'c> First<'s, 'c> {
     /// The elfcorehdr that a panic would use must list exactly the memory that is there.
     pub fn expect_all_memory_listed(&mut self, when: &str) -> Result<(), Error> {
         let image = self.image()?;
-        let (listed, dumped) = (self.elfcorehdr(&image)?.memory(), self.iomem()?.dumped());
+        let listed = merged(&self.elfcorehdr(&image)?.memory());
+        let dumped = self.iomem()?.dumped();
         check!(
             listed == dumped,
             "memory in the elfcorehdr {when}: expected {dumped:x?}, found {listed:x?}"

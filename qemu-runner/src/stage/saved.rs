@@ -1,12 +1,14 @@
 //! The judge of what the /init of `load --capture` has saved, on the host: held against what is
 //! known of the crashed kernel.
 
-use std::fs::File;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use capture_init::{RAW_HEADER_LEN, RawHeader, Record, State};
-use vmcore_filter::{DumpFile, PAGE_LEN, Page, PageState};
+use vmcore_filter::{Checked, DumpFile, PAGE_LEN, Page, PageState, Vmcore};
 
 use super::capture::{Crashed, PANIC};
 use super::first::{FREED, FREED_PAGES, Victim};
@@ -27,25 +29,62 @@ pub struct Saved {
 impl Saved {
     /// What is in the partition of a disk's image.
     pub fn in_partition(image: &Path) -> Result<Self, Error> {
-        let unreadable =
-            |error: &dyn std::fmt::Display| Error::Failed(format!("{}: {error}", image.display()));
-        let file = File::open(image).map_err(Error::file("open", image))?;
-        let read = |offset: u64, len: usize| {
-            let mut bytes = vec![0; len];
-            file.read_exact_at(&mut bytes, PARTITION_AT + offset)
-                .map_err(Error::file("read", image))?;
-            Ok::<_, Error>(bytes)
-        };
-        let header =
-            RawHeader::parse(&read(0, RAW_HEADER_LEN)?).map_err(|error| unreadable(&error))?;
+        let (file, header) = header(image)?;
         let (Some(log), Some(dump)) = (header.log, header.dump) else {
-            return Err(unreadable(&format!("no log or no dump: {header:?}")));
+            return Err(unreadable(image, format!("no log or no dump: {header:?}")));
         };
-        let log = read(log.offset, log.len as usize)?;
-        let log = String::from_utf8_lossy(&log).into_owned();
-        let dump =
-            DumpFile::open(file, PARTITION_AT + dump.offset).map_err(|error| unreadable(&error))?;
+        let mut text = vec![0; log.len as usize];
+        file.read_exact_at(&mut text, PARTITION_AT + log.offset)
+            .map_err(Error::file("read", image))?;
+        let log = String::from_utf8_lossy(&text).into_owned();
+        let dump = DumpFile::open(file, PARTITION_AT + dump.offset)
+            .map_err(|error| unreadable(image, error))?;
         Ok(Self { record: header.record, log, dump })
+    }
+
+    /// The record in the partition of a disk's image.
+    pub fn record_in_partition(image: &Path) -> Result<Record, Error> {
+        Ok(header(image)?.1.record)
+    }
+
+    /// The partition must have a whole copy of /proc/vmcore, with every sentinel.
+    pub fn expect_copy_in_partition(image: &Path, victim: &Victim) -> Result<(), Error> {
+        let (file, header) = header(image)?;
+        let copy = header.dump.ok_or_else(|| unreadable(image, "no dump"))?;
+        let path = image.with_extension("vmcore");
+        let extract = || -> io::Result<()> {
+            let mut from = &file;
+            from.seek(SeekFrom::Start(PARTITION_AT + copy.offset))?;
+            io::copy(&mut from.take(copy.len), &mut File::create(&path)?).map(drop)
+        };
+        extract().map_err(Error::file("write", &path))?;
+        let core = Vmcore::open(&path).map_err(|error| unreadable(&path, error))?;
+        check_eq!(core.missing(), 0, "bytes of memory that the copy lacks")?;
+        let mut memory = core.physical();
+        for sentinel in &victim.sentinels {
+            let mut page = [0; PAGE_LEN as usize];
+            let has = memory.read(sentinel.address, &mut page);
+            let has = has.map_err(|error| unreadable(&path, error))?;
+            let is_there = has && page[..] == sentinel::pattern(sentinel.seed)[..];
+            check!(is_there, "the copy: expected the sentinel at {:#x}", sentinel.address)?;
+        }
+        fs::remove_file(&path).map_err(Error::file("remove", &path))
+    }
+
+    /// How many pages of the dump can be read.
+    pub fn check(&self) -> Result<Checked, Error> {
+        self.dump.check().map_err(|error| Error::Failed(error.to_string()))
+    }
+
+    /// What must be true of a capture that ended early: the log is whole, and a part of the dump
+    /// can be read.
+    pub fn expect_incomplete(&self, state: State) -> Result<(), Error> {
+        let Self { record, log, dump } = self;
+        check_eq!(record.state, state, "state in the record")?;
+        check!(log.contains(PANIC), "the log: expected {PANIC:?}, found {log}")?;
+        check!(!dump.is_complete(), "the dump: expected to be incomplete")?;
+        let checked = self.check()?;
+        check!(checked.saved > 0, "pages that can be read: expected some, found {checked:?}")
     }
 
     /// Everything that must be true of a complete capture.
@@ -58,7 +97,7 @@ impl Saved {
         check!(dump.is_complete(), "the dump: expected to be complete")?;
         let cpus = dump.notes().cpus() as usize;
         check_eq!(cpus, victim.online_cpus, "NT_PRSTATUS notes in the dump, one per CPU")?;
-        let checked = dump.check().map_err(|error| Error::Failed(error.to_string()))?;
+        let checked = self.check()?;
         check_eq!((checked.missing, checked.damaged), (0, 0), "missing and damaged pages")?;
         check_eq!(checked.saved, dump.pages(), "pages that can be read")?;
         for sentinel in &victim.sentinels {
@@ -118,6 +157,19 @@ impl Saved {
         let state = reader.page(address / PAGE_LEN, &mut page).map_err(failed)?;
         Ok((state == PageState::Saved).then_some(page))
     }
+}
+
+/// The header in the partition of a disk's image.
+fn header(image: &Path) -> Result<(File, RawHeader), Error> {
+    let file = File::open(image).map_err(Error::file("open", image))?;
+    let mut start = [0; RAW_HEADER_LEN];
+    file.read_exact_at(&mut start, PARTITION_AT).map_err(Error::file("read", image))?;
+    let header = RawHeader::parse(&start).map_err(|error| unreadable(image, error))?;
+    Ok((file, header))
+}
+
+fn unreadable(file: &Path, error: impl fmt::Display) -> Error {
+    Error::Failed(format!("{}: {error}", file.display()))
 }
 
 impl Crashed<'_, '_> {

@@ -40,14 +40,14 @@ impl<'a> AddressSpace<'a> {
         region: SpanSummary,
         vmcoreinfo: &Vmcoreinfo<'_>,
     ) -> Result<Self, Error> {
-        let phys_base = vmcoreinfo.signed("phys_base")?;
+        let phys_base = vmcoreinfo.number("phys_base")?;
         let image = vmcoreinfo.symbol("init_top_pgt")?.wrapping_sub(START_KERNEL_MAP);
         Ok(Self {
             memory,
             region,
             top: image.wrapping_add_signed(phys_base),
-            levels: if vmcoreinfo.signed("pgtable_l5_enabled") == Ok(1) { 5 } else { 4 },
-            encryption: vmcoreinfo.signed("sme_mask").unwrap_or(0) as u64,
+            levels: if vmcoreinfo.number("pgtable_l5_enabled") == Ok(1) { 5 } else { 4 },
+            encryption: vmcoreinfo.number("sme_mask").unwrap_or(0) as u64,
         })
     }
 

@@ -73,6 +73,12 @@ pub(in crate::machine) fn parse_hexadecimal(text: &str) -> Option<u64> {
     if digits.starts_with('+') { None } else { u64::from_str_radix(digits, 16).ok() }
 }
 
+/// A decimal number.
+pub(in crate::machine) fn parse_decimal(text: &str) -> Option<u64> {
+    // `parse` accepts a sign as well.
+    if text.starts_with('+') { None } else { text.parse().ok() }
+}
+
 /// A directory that holds `proc` and `sys`: the live machine's root, or a snapshot.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::machine) struct Tree<'a> {

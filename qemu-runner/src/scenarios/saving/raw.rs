@@ -7,7 +7,7 @@ use crate::stage::saved::Saved;
 use crate::stage::{First, RESET_DELAY_S, Setup, SetupDisk, Stage, guest};
 
 /// The smallest crash memory in which kernels of this series were seen to capture.
-const CRASHKERNEL: &str = "80M";
+pub(super) const CRASHKERNEL: &str = "80M";
 /// MiB of the disk.
 const DISK: u64 = 512;
 
@@ -23,13 +23,13 @@ fn raw(stage: &mut Stage<'_>, bus: Bus, modules: &'static [&'static str]) -> Res
         dimms: 1,
         spare_cpus: 1,
         makedumpfile: false,
-        disks: vec![SetupDisk { bus, mib: DISK }],
+        disks: vec![SetupDisk::of(bus, DISK)],
         modules,
         ..Setup::default()
     };
     let mut first = stage.boot(&setup)?;
     first.load_drivers()?;
-    arm(&mut first, &format!("PARTUUID={PART_UUID}"))?;
+    arm(&mut first, &format!("PARTUUID={PART_UUID}"), "")?;
     let dimm = first.grow()?;
     let listed = first.free_pages(&dimm)?;
     let image = first.disk(0);
@@ -45,9 +45,9 @@ fn raw(stage: &mut Stage<'_>, bus: Bus, modules: &'static [&'static str]) -> Res
 }
 
 /// Arms with an initrd that the loader makes.
-fn arm(first: &mut First<'_, '_>, target: &str) -> Result<(), Error> {
+pub(super) fn arm(first: &mut First<'_, '_>, target: &str, options: &str) -> Result<(), Error> {
     let command = format!(
-        "{} load --kernel {} --capture {target} --reset-delay {RESET_DELAY_S} --json",
+        "{} load --kernel {} --capture {target} --reset-delay {RESET_DELAY_S} --json {options}",
         guest::LOADER,
         guest::KERNEL
     );

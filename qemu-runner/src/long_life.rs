@@ -1,0 +1,225 @@
+//! An image that stays armed for long: many reloads, and many devices that come and go.
+//!
+//! *On exit*: what was looked at on the way, and the dump of a panic at the end was complete. An
+//! image that is not armed, a reload that fails, and an elfcorehdr that is not the machine's are
+//! errors.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::error::{Error, check, check_eq};
+use crate::machine::deadline::Deadline;
+use crate::panics::draw::{DIMMS, SPARE_CPUS};
+use crate::panics::upheaval::{Answer, Devices};
+use crate::stage::{First, Setup, Stage, guest, number};
+use crate::storm::Contestant;
+use crate::storm::contestant::WORK;
+use crate::storm::size::BLOCK_MIB;
+use crate::storm::witness::start_udev;
+
+/// The kernel, which updates the elfcorehdr itself.
+const SERIES: &str = "6.12";
+/// Time for a step of a series on a busy host.
+const STEP_LIMIT: Duration = Duration::from_secs(60);
+/// How often a series is looked at.
+const LOOKS: u32 = 10;
+/// A step of the guest's clock, in seconds: a year.
+const CLOCK_STEP_S: u64 = 365 * 86_400;
+/// Where the loader keeps what it must find again.
+const STATE: [&str; 2] = ["/run/kdump-loader", "/var/lib/kdump-loader"];
+
+/// The guest at one moment of the reloads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// Reloads before.
+    pub reloads: u32,
+    /// MemAvailable, in KiB.
+    pub available_kib: u64,
+    /// Slab, in KiB.
+    pub slab_kib: u64,
+    /// Open files of all processes (/proc/sys/fs/file-nr).
+    pub open_files: u64,
+    /// Files below the loader's directories.
+    pub files: u64,
+    /// Their bytes, in KiB.
+    pub files_kib: u64,
+}
+
+/// What devices came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Came {
+    /// Operations that the guest has finished.
+    pub done: u32,
+    /// Operations that it has rejected, or that did not reach it.
+    pub refused: u32,
+    /// DIMMs whose removal did not reach it.
+    pub silent: usize,
+    /// How often the elfcorehdr was compared with the machine.
+    pub compared: u32,
+    /// Seconds of the host.
+    pub took_s: u64,
+}
+
+/// `count` reloads in a row, each of which replaces the image. After a third the clock jumps a year
+/// ahead, after two thirds back, and the last ten have no room for their state.
+pub fn reloads(context: &Context, count: u32) -> Result<Vec<Look>, Error> {
+    let play = |stage: &mut Stage<'_>| {
+        let mut first = armed(stage)?;
+        let step = (count / LOOKS).max(1);
+        let mut looks = vec![look(&mut first, 0)?];
+        for done in (0..count).step_by(step as usize) {
+            reload(&mut first, step.min(count - done))?;
+            let done = (done + step).min(count);
+            looks.push(look(&mut first, done)?);
+            let now: u64 = number(&first.vm.run_ok("date +%s")?)?;
+            match (looks.len() as u32 - 1, LOOKS / 3, 2 * LOOKS / 3) {
+                (at, third, _) if at == third => set_clock(&mut first, now + CLOCK_STEP_S)?,
+                (at, _, thirds) if at == thirds => set_clock(&mut first, now - CLOCK_STEP_S)?,
+                _ => {}
+            }
+        }
+        fill(&mut first)?;
+        reload(&mut first, LOOKS)?;
+        first.status(0)?;
+        first.expect_all_memory_listed("after the reloads")?;
+        first.panic(Some(0))?.capture()?.expect_dump()?;
+        Ok(looks)
+    };
+    let deadline = Deadline::after(STEP_LIMIT * (count + 60));
+    Stage::play(context, "long-life-reloads", deadline, &[], play).map(|(looks, _)| looks)
+}
+
+/// `count` devices come and go, drawn from the seed, with the installed udev rule. Now and then,
+/// when all events are answered, the elfcorehdr must list the memory that is there. At the end it
+/// must be, byte for byte, what a fresh image gets.
+pub fn devices(
+    context: &Context,
+    count: u32,
+    seed: u64,
+    progress: &mut dyn FnMut(&Came),
+) -> Result<Came, Error> {
+    let play = |stage: &mut Stage<'_>| {
+        let began = std::time::Instant::now();
+        let mut first = armed(stage)?;
+        let udevadm = start_udev(&mut first, "")?;
+        let mut devices = Devices::of(seed);
+        let mut came = Came::default();
+        let step = (count / LOOKS).max(1);
+        while came.done + came.refused < count {
+            let operation = devices.draw();
+            match devices.turn(&mut first, operation)? {
+                Answer::Done => came.done += 1,
+                Answer::Refused | Answer::Silent => came.refused += 1,
+                Answer::Panic => return Err(Error::Failed("the guest panicked by itself".into())),
+            }
+            if (came.done + came.refused).is_multiple_of(step) {
+                settle(&mut first, &udevadm)?;
+                first.expect_armed(true, "while devices come and go")?;
+                let listed = first.expect_all_memory_listed("when all events are answered");
+                if listed.is_err() {
+                    let log = first.vm.run_ok("tail -n 20 /tmp/keep-image.log")?;
+                    first.note(format!("the reloads' last words: {log}"));
+                }
+                listed?;
+                came.compared += 1;
+                came.silent = devices.silent();
+                came.took_s = began.elapsed().as_secs();
+                progress(&came);
+            }
+        }
+        settle(&mut first, &udevadm)?;
+        let kept = rewritten(&mut first)?;
+        first.vm.run_ok(&format!("{} reload --force", guest::LOADER))?;
+        let fresh = rewritten(&mut first)?;
+        check!(kept == fresh, "the elfcorehdr: expected the bytes that a fresh image gets")?;
+        first.note(format!("{} bytes of elfcorehdr are those of a fresh image", fresh.len()));
+        first.panic(Some(0))?.capture()?.expect_dump()?;
+        Ok(came)
+    };
+    let deadline = Deadline::after(STEP_LIMIT * (count + 60));
+    Stage::play(context, "long-life-devices", deadline, &[], play).map(|(came, _)| came)
+}
+
+/// A guest that our service's files keep armed.
+fn armed<'s, 'c>(stage: &'s mut Stage<'c>) -> Result<First<'s, 'c>, Error> {
+    let contestant = Contestant::InKernel;
+    let setup = Setup {
+        series: Some(SERIES),
+        spare_cpus: SPARE_CPUS,
+        dimms: DIMMS,
+        dimm_size: BLOCK_MIB << 20,
+        storm: true,
+        files: contestant.files(stage.context)?,
+        ..Setup::default()
+    };
+    let mut first = stage.boot(&setup)?;
+    contestant.arm(&mut first)?;
+    Ok(first)
+}
+
+fn reload(first: &mut First<'_, '_>, count: u32) -> Result<(), Error> {
+    let loader = guest::LOADER;
+    let one = format!("{loader} reload --force >/tmp/reload.log 2>&1");
+    let armed = "[ $(cat /sys/kernel/kexec_crash_loaded) = 1 ]";
+    first.vm.run_ok(&format!(
+        "for i in $(seq {count}); do {one} && {armed} || {{ cat /tmp/reload.log; exit 1; }}; done"
+    ))?;
+    first.note(format!("{count} reloads"));
+    Ok(())
+}
+
+fn look(first: &mut First<'_, '_>, reloads: u32) -> Result<Look, Error> {
+    let mut ask = |command: &str| number::<u64>(&first.vm.run_ok(command)?);
+    let meminfo = |name: &str| format!("awk '/^{name}:/ {{ print $2 }}' /proc/meminfo");
+    let [run, var] = STATE;
+    Ok(Look {
+        reloads,
+        available_kib: ask(&meminfo("MemAvailable"))?,
+        slab_kib: ask(&meminfo("Slab"))?,
+        open_files: ask("cut -f 1 /proc/sys/fs/file-nr")?,
+        files: ask(&format!("find {run} {var} -type f 2>/dev/null | wc -l"))?,
+        files_kib: ask(&format!(
+            "du -k -s {run} {var} 2>/dev/null | awk '{{ kib += $1 }} END {{ print kib }}'"
+        ))?,
+    })
+}
+
+fn set_clock(first: &mut First<'_, '_>, seconds: u64) -> Result<(), Error> {
+    first.vm.run_ok(&format!("date -s @{seconds}"))?;
+    first.note(format!("the clock says {seconds}"));
+    Ok(())
+}
+
+/// Puts a full filesystem where the black box's state is.
+fn fill(first: &mut First<'_, '_>) -> Result<(), Error> {
+    let state = STATE[1];
+    first.vm.run_ok(&format!(
+        "mkdir -p {state}; mount -t tmpfs -o size=4k tmpfs {state}; cat /dev/zero >{state}/full; \
+         [ -s {state}/full ]"
+    ))?;
+    first.note(format!("{state} is full"));
+    Ok(())
+}
+
+/// Waits until every event is answered.
+fn settle(first: &mut First<'_, '_>, udevadm: &str) -> Result<(), Error> {
+    // The brackets keep grep from finding itself.
+    let (slash, rest) = WORK.split_at(1);
+    let works = format!(
+        "[ -e /run/kdump-loader/pending ] || grep -qs '[{slash}]{rest}' /proc/[0-9]*/cmdline"
+    );
+    first.vm.run_ok(&format!("{udevadm} settle; while {works}; do usleep 20000; done")).map(drop)
+}
+
+/// The elfcorehdr's bytes after the kernel has rewritten it, as it does on a CPU's event.
+fn rewritten(first: &mut First<'_, '_>) -> Result<Vec<u8>, Error> {
+    let online = "/sys/devices/system/cpu/cpu1/online";
+    first.vm.run_ok(&format!("echo 1 >{online}"))?;
+    first.toggle("CPU 1", online, ["0", "1"])?;
+    let at = first.image()?.elfcorehdr;
+    let bytes = first.vm.ram.read(at.start, (at.end - at.start) as usize)?;
+    check_eq!(bytes.get(..4), Some(b"\x7fELF".as_slice()), "the elfcorehdr's first bytes")?;
+    Ok(bytes)
+}
