@@ -2,8 +2,8 @@
 //! printk_ringbuffer`: it is found if and only if every number is plausible and every array is in
 //! RAM outside of crash memory, and then it is the one that the bytes name.
 //!
-//! An input is the length of VMCOREINFO's text in two bytes, that text, the struct's virtual address
-//! in eight bytes, and the struct. The machine is that of `machine.rs`.
+//! An input is the length of VMCOREINFO's text in two bytes, that text, the struct's virtual
+//! address in eight bytes, and the struct. The machine is that of `machine.rs`.
 
 use handoff::black_box::LogHeader;
 use loader::machine::fuzzing;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::{Error, check_eq};
+use crate::evidence::console::Said;
 use crate::machine::deadline::Deadline;
 use crate::stage::last::Told;
 use crate::stage::{CAPTURE_APPEND, First, PANIC, Setup, Stage};
@@ -161,6 +162,8 @@ fn reset_once(stage: &mut Stage<'_>, reset: &Reset) -> Result<Survived, Error> {
     let mut crashed = first.panic(None)?;
     match ending {
         Ending::Refused => {
+            // CPUs may be halted for a moment before that.
+            crashed.await_said("the purgatory to halt", |said| *said == Said::Halted)?;
             crashed.await_halt()?;
             crashed.expect_verdict(Verdict::SegmentCorrupt)?;
         }

@@ -1,7 +1,7 @@
 //! If there is no target: the end of the crashed kernel's log goes to the console.
 //!
-//! *On entry* the vmcore. *On exit* whoever watches the console, or the file it is recorded in, has
-//! the panic's message.
+//! *On entry* the vmcore. *On exit* the console, and every file that records it, has the panic's
+//! message.
 
 use std::fs;
 

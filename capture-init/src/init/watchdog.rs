@@ -3,7 +3,7 @@
 //! *On entry* /sys/class/watchdog, as far as drivers are loaded. *On exit* of each look, a running
 //! watchdog is fed. One that is not running is never opened, because that would start it.
 //!
-//! A watchdog runs if somebody has it open, or if the time that it has left becomes less. Feeding
+//! A watchdog runs if a process has it open, or if the time that it has left becomes less. Feeding
 //! ends with /init. So a reset that hangs is ended by the watchdog.
 
 use std::collections::HashMap;

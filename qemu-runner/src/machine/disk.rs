@@ -38,7 +38,7 @@ impl Disk {
         let drive = match broken_at {
             None => drive + "filename=",
             Some(at) => {
-                // docs/devel/blkdebug.rst of QEMU. The rule holds from the start, and for ever.
+                // docs/devel/blkdebug.rst of QEMU. The rule always holds.
                 let rule = "file.inject-error.0";
                 let sector = at / SECTOR;
                 format!(
