@@ -22,7 +22,7 @@ use crate::arm::request_for::LARGEST_FILE;
 use crate::capture::{self, Place};
 use crate::cli::Estimate;
 use crate::health::files::Files;
-use crate::health::possible_cpus;
+use crate::health::{estimate, possible_cpus};
 use crate::initrd::Initrd;
 use crate::messages::{in_full, note};
 use crate::options::Options;
@@ -30,9 +30,6 @@ use crate::options::config::{self, Config};
 
 /// The directory that is tried if none is named.
 const DEFAULT_TARGET: &str = "/var/crash";
-/// Sizes are rounded up to a multiple of this.
-const STEP_MIB: u64 = 8;
-
 /// What `estimate` prints.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -71,7 +68,7 @@ impl Way {
     /// A way with an initrd of `len` bytes, which needs `run` bytes besides the image.
     fn new(way: String, kernel: u64, len: u64, run: u64) -> Self {
         let image = kernel + len + room::OTHER_SEGMENTS;
-        let crashkernel_mib = (image + run).div_ceil(STEP_MIB << 20) * STEP_MIB;
+        let crashkernel_mib = estimate(image + run);
         Self { way, image, run, crashkernel_mib }
     }
 }
@@ -184,7 +181,8 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
 
-    /// `init_size` of Debian's kernels for cloud machines, and an initrd with the module virtio_blk.
+    /// `init_size` of Debian's kernels for cloud machines, and the length of an initrd with the
+    /// module virtio_blk.
     const KERNELS: [(&str, u64); 2] = [("6.12.118", 58_580_992), ("7.3.4", 63_148_032)];
     const INITRD: u64 = 2_263_000;
 

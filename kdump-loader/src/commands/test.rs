@@ -1,8 +1,9 @@
 //! `kdump-loader test`: everything short of a panic that decides whether `--capture` saves a dump;
 //! with --panic, the panic.
 //!
-//! *On entry* a target, from the command line, the config or the armed image. *On exit* one line for
-//! each check. With --panic there is no exit: the machine panics.
+//! *On entry* a target, from the command line, the config or the armed image.
+//!
+//! *On exit* one line for each check. With --panic there is no exit: the machine panics.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, Write};
