@@ -72,15 +72,15 @@ pub enum Command {
     Plan(Plan),
     /// Say how much crash memory (crashkernel=) this machine needs, for each way to save a dump
     ///
-    /// Adds up the image and what kernels of its series needed in tests. The ways are --capture, and
-    /// the initrd of the config.
+    /// Adds up the image and what kernels of its series needed in tests. The ways are --capture,
+    /// and the initrd of the config.
     #[command(after_long_help = manual::help("estimate"))]
     Estimate(Estimate),
     /// Test everything short of a panic that --capture depends on; with --panic, the panic
     ///
     /// Finds the target, makes the initrd, and writes a file to the directory and removes it. A
-    /// partition is opened for writing, but not changed. Then it asks `status`. The exit status is 1
-    /// if anything failed.
+    /// partition is opened for writing, but not changed. Then it asks `status`. The exit status is
+    /// 1 if anything failed.
     #[command(after_long_help = manual::help("test"))]
     Test(Test),
     /// Describe the file of a capture kernel or purgatory

@@ -35,8 +35,8 @@ const CAPTURE_6: u64 = 19 * MIB;
 /// The same for Linux 7: 96 MiB with an image of 66 MiB.
 const CAPTURE_7: u64 = 30 * MIB;
 
-/// What a module may take while it is loaded within these: less than the dump needs later. With 12 MB
-/// (xfs), 80 MiB were too little for Linux 6.12, and 88 MiB enough.
+/// What a module may take while it is loaded within these: less than the dump needs later. With
+/// 12 MB (xfs), 80 MiB were too little for Linux 6.12.
 const MODULE_IN_CAPTURE: u64 = 6 * MIB;
 
 /// Segments of an image besides kernel and initrd: the elfcorehdr takes up to 0.9 MiB, and the hole
@@ -57,9 +57,9 @@ impl Room {
         room.and(unpacked.saturating_add(u64::from(cpus.saturating_sub(1)) * PER_CPU))
     }
 
-    /// The [`safe`](Self::safe) memory for a capture kernel of this release, with one CPU, and with
-    /// the parameters and the initrd of `--capture`. `module` is what the largest module takes while
-    /// it is loaded: its file, its content, and the module.
+    /// The [`safe`](Self::safe) memory for a capture kernel of this release, with one CPU, and
+    /// with the parameters and the initrd of `--capture`. `module` is what the largest module takes
+    /// while it is loaded: its file, its content, and the module.
     pub fn safe_of_capture(release: Option<&str>, module: u64) -> u64 {
         let base = if is_before_7(release) { CAPTURE_6 } else { CAPTURE_7 };
         base.saturating_add(module.saturating_sub(MODULE_IN_CAPTURE))

@@ -46,6 +46,28 @@ pub struct Evidence {
     pub report: Option<String>,
     /// The PT_LOADs of memory in /proc/vmcore.
     pub dumped: Option<Vec<Range<u64>>>,
+    /// What the /init of `load --capture` has saved.
+    #[serde(default)]
+    pub saved: Option<SavedDump>,
+}
+
+/// A dump by the /init of `load --capture`, after everything in it was checked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SavedDump {
+    /// What it was saved to, and behind which bus.
+    pub target: String,
+    pub bus: String,
+    /// `uname -r` of both kernels.
+    pub release: String,
+    /// The first kernel's `crashkernel=`.
+    pub crashkernel: String,
+    /// The machine before anything was added to it.
+    pub memory_mib: u64,
+    pub cpus: u32,
+    /// From the line about the panic to /init's line about the dump, both as the host saw them.
+    pub saved_after: Duration,
+    /// What /init has noted.
+    pub record: capture_init::Record,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,8 @@ pub mod guest {
     pub const INITRD: &str = "/boot/capture.cpio";
     /// A purgatory that another project has built.
     pub const PURGATORY: &str = "/boot/purgatory.ro";
-    /// Modules of the kernel that a scenario needs, by names in the order in which they must be loaded.
+    /// Modules of the kernel that a scenario needs, by names in the order in which they must be
+    /// loaded.
     pub const DRIVERS: &str = "/lib/drivers";
     /// Both, with the capture kernel's usual command line, in one file.
     pub const UKI: &str = "/boot/capture.efi";

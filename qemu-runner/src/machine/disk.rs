@@ -19,6 +19,17 @@ pub enum Bus {
     VirtioScsi,
 }
 
+impl Bus {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VirtioBlk => "virtio-blk",
+            Self::Nvme => "NVMe",
+            Self::Ahci => "AHCI",
+            Self::VirtioScsi => "virtio-scsi",
+        }
+    }
+}
+
 /// A disk.
 #[derive(Clone, Debug)]
 pub struct Disk {

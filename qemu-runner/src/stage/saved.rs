@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
 use capture_init::{RAW_HEADER_LEN, RawHeader, Record, State};
 use vmcore_filter::{Checked, DumpFile, PAGE_LEN, Page, PageState, Vmcore};
@@ -142,8 +143,9 @@ impl Saved {
         check!(found <= most, "freed pages in the dump: expected at most {most}, found {found}")
     }
 
-    /// Notes the figures of the capture.
-    pub fn note(&self, outcome: &mut Outcome) {
+    /// Notes the figures of the capture, which /init had saved so long after the panic.
+    pub fn note(&self, outcome: &mut Outcome, saved_after: Duration) {
+        outcome.fact("panic to dump saved", format!("{:.1} s", saved_after.as_secs_f64()));
         let Record { dump, times, memory, .. } = &self.record;
         if let Some(dump) = dump {
             outcome.fact("dump: size", format!("{} bytes", dump.bytes));
@@ -194,12 +196,10 @@ impl Crashed<'_, '_> {
         }
     }
 
-    /// Waits until /init has said that the dump is saved, and for the reset after that.
-    pub fn await_saved(&mut self) -> Result<(), Error> {
-        let from = std::time::Instant::now();
-        self.await_words("the dump is saved", IS_SAVED)?;
-        let took = format!("{:.1} s", from.elapsed().as_secs_f64());
-        self.stage.outcome.fact("panic to dump saved", took);
-        Ok(())
+    /// Waits until /init has said that the dump is saved. Returns how long after the panic.
+    pub fn await_saved(&mut self) -> Result<Duration, Error> {
+        let at = self.vm.await_words("the dump to be saved", IS_SAVED)?.at;
+        self.stage.outcome.at(at, "the dump is saved");
+        Ok(at.saturating_duration_since(self.panicked_at))
     }
 }

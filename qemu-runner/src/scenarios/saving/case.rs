@@ -1,9 +1,14 @@
 //! A machine whose dump the /init of `load --capture` saves: bus, filesystem, kernel, size.
 
+use std::time::Duration;
+
+use capture_init::Record;
+
 use crate::error::{Error, expect_words};
+use crate::evidence::outcome::{Outcome, SavedDump};
 use crate::guest::setup::Content;
 use crate::machine::disk::Bus;
-use crate::stage::{First, RESET_DELAY_S, Setup, SetupDisk, guest};
+use crate::stage::{First, RESET_DELAY_S, Setup, SetupDisk, Victim, guest};
 
 /// MiB of the disk for dumps. mkfs.xfs makes no filesystem below 300 MiB.
 const DISK: u64 = 512;
@@ -74,6 +79,20 @@ impl Case {
             Bus::Nvme => format!("/dev/nvme{number}n1p1"),
             Bus::Ahci | Bus::VirtioScsi => format!("/dev/sd{}1", letter(number)),
         }
+    }
+
+    /// Leaves a complete dump in the evidence.
+    pub fn note(&self, outcome: &mut Outcome, victim: &Victim, after: Duration, record: Record) {
+        outcome.evidence.saved = Some(SavedDump {
+            target: self.content.name().unwrap_or("partition").to_owned(),
+            bus: self.bus.name().to_owned(),
+            release: victim.release.clone(),
+            crashkernel: self.crashkernel.to_owned(),
+            memory_mib: self.memory_mib,
+            cpus: self.cpus,
+            saved_after: after,
+            record,
+        });
     }
 }
 

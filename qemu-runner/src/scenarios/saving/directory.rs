@@ -70,7 +70,7 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     first.note(&tested);
     expect_words("`test`", &tested, &["ok      write: a file", "ok      status"])?;
     let mut crashed = first.panic_by_test()?;
-    crashed.await_saved()?;
+    let after = crashed.await_saved()?;
     let victim = crashed.victim.clone();
 
     let mut first = crashed.boot_again(|_| Ok(()))?;
@@ -86,7 +86,8 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     saved.expect_without_freed(listed)?;
     let files = first.vm.run_ok(&format!("ls -1 {folder}"))?;
     check_eq!(files, "capture.json\ndmesg.txt\nvmcore", "files in {folder}")?;
-    saved.note(&mut first.stage.outcome);
+    saved.note(&mut first.stage.outcome, after);
+    case.note(&mut first.stage.outcome, &victim, after, saved.record);
     first.switch_off();
     Ok(())
 }

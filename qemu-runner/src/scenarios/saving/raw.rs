@@ -42,12 +42,13 @@ fn raw(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     let listed = first.free_pages(&dimm)?;
     let image = first.disk(0);
     let mut crashed = first.panic(None)?;
-    crashed.await_saved()?;
+    let after = crashed.await_saved()?;
     crashed.orderly_reset()?;
 
     let saved = Saved::in_partition(&image)?;
     saved.expect_complete(&crashed.victim)?;
     saved.expect_without_freed(listed)?;
-    saved.note(&mut crashed.stage.outcome);
+    saved.note(&mut crashed.stage.outcome, after);
+    case.note(&mut crashed.stage.outcome, &crashed.victim, after, saved.record);
     Ok(())
 }
