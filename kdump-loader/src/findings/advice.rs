@@ -185,11 +185,9 @@ pub fn advise(
     }
     let safe = safe_with(unpacked);
     if free < safe {
-        advice.push(Advice::LittleRoom {
-            free,
-            safe,
-            suggested_mib: suggested_mib(used + unpacked),
-        });
+        let suggested_mib =
+            needed.map_or_else(|| suggested_mib(used + unpacked), |run| room::estimate(used + run));
+        advice.push(Advice::LittleRoom { free, safe, suggested_mib });
     }
     if len > 0 {
         advice.push(Advice::Cma { len });

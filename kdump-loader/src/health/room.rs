@@ -4,6 +4,7 @@
 use loader::cmdline;
 use loader::image::{Summary, mib};
 use loader::place::room::Room;
+pub use loader::place::room::estimate;
 use loader::place::suggested_mib;
 
 use super::capture::Capture;
@@ -12,13 +13,6 @@ use crate::findings::{Code, Finding};
 
 /// Memory to spare that is worth a reboot.
 const MUCH: u64 = 32 << 20;
-/// Sizes for `crashkernel=` are multiples of this.
-const STEP_MIB: u64 = 8;
-
-/// A size for `crashkernel=` in MiB, for so many bytes.
-pub fn estimate(bytes: u64) -> u64 {
-    bytes.div_ceil(STEP_MIB << 20) * STEP_MIB
-}
 
 /// `crash_size` is the reserved memory, without CMA.
 pub(super) fn look(

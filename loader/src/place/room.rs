@@ -46,6 +46,9 @@ pub const OTHER_SEGMENTS: u64 = 2 * MIB;
 /// Bytes for each CPU after the first, if `nr_cpus=1` does not exclude it.
 const PER_CPU: u64 = 800 * 1000;
 
+/// Sizes for `crashkernel=` are multiples of this.
+const STEP_MIB: u64 = 8;
+
 /// Ratio of unpacked to compressed size of an initrd: Debian's had 34.7 MB and 11.2 MB.
 const UNPACKED: (u64, u64) = (31, 10);
 
@@ -68,6 +71,11 @@ impl Room {
     fn and(self, more: u64) -> Self {
         Self { least: self.least.saturating_add(more), safe: self.safe.saturating_add(more) }
     }
+}
+
+/// A size for `crashkernel=` in MiB, for so many bytes of image and of memory to run.
+pub fn estimate(bytes: u64) -> u64 {
+    bytes.div_ceil(STEP_MIB << 20) * STEP_MIB
 }
 
 /// Whether a release is of a series before Linux 7. An unknown one is not.

@@ -45,6 +45,24 @@ fn image_that_leaves_little_memory_causes_a_warning() {
     );
 }
 
+#[test]
+fn crash_memory_for_an_initrd_of_capture_is_suggested_as_estimate_does() {
+    let (request, mut machine) = quiet();
+    let image = loader::build(&request, &machine).unwrap();
+    let used = image.summary().used();
+    let start = machine.crash_regions[0].start();
+    let needed = 24 << 20;
+    let mut advised = |free| {
+        machine.crash_regions = vec![PhysRange::with_len(start, used + free).unwrap()];
+        advise(&image, &request, &machine, Some(needed))
+    };
+    let suggested_mib = room::estimate(used + needed);
+    assert_eq!(
+        [needed, needed - 4096].map(&mut advised),
+        [vec![], vec![Advice::LittleRoom { free: needed - 4096, safe: needed, suggested_mib }]]
+    );
+}
+
 /// Microcode, followed by an archive with a compressed module.
 fn of_compressed_files(len: u32) -> Vec<u8> {
     use std::io::Write;

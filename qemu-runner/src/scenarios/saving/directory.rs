@@ -24,6 +24,9 @@ table! {
     "capture-ext4-nvme", [CrashHotplug, Mke2fs],
         |stage| directory(stage, Case::of(Bus::Nvme, Content::Ext4)),
         "`capture-ext4` on an NVMe drive", lab: Like("capture-ext4");
+    "capture-little-room", [MkfsXfs], little_room,
+        "`load`, `status`, `estimate` and `test` say that 80 MiB are too little for xfs, and how \
+         much is enough";
     "capture-xfs-nvme", [CrashHotplug, MkfsXfs],
         |stage| directory(stage, Case::of(Bus::Nvme, Content::Xfs)),
         "`capture-xfs` on an NVMe drive", lab: Like("capture-ext4");
@@ -88,6 +91,27 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     check_eq!(files, "capture.json\ndmesg.txt\nvmcore", "files in {folder}")?;
     saved.note(&mut first.stage.outcome, after);
     case.note(&mut first.stage.outcome, &victim, after, saved.record);
+    first.switch_off();
+    Ok(())
+}
+
+fn little_room(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let enough = Case::of(Bus::VirtioBlk, Content::Xfs);
+    let case = Case { crashkernel: "80M", ..enough };
+    let mut first = stage.boot(&case.setup())?;
+    mount(&mut first, &case)?;
+    first.vm.run_ok(&format!("mkdir {DIRECTORY}"))?;
+    let remedy = format!("crashkernel={}", enough.crashkernel);
+    arm(&mut first, DIRECTORY, &format!("boot the running kernel with {remedy}"))?;
+    for (command, words) in [
+        ("status", " MiB were always enough"),
+        ("test", "yes, but: "),
+        (&*format!("estimate --kernel {} --capture {DIRECTORY}", guest::KERNEL), "reserved now: "),
+    ] {
+        let said = first.vm.run_ok(&format!("{} {command}", guest::LOADER))?;
+        first.note(&said);
+        expect_words(command, &said, &[words, &remedy])?;
+    }
     first.switch_off();
     Ok(())
 }
