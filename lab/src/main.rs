@@ -7,6 +7,7 @@
 //! survival.rs the black box outlives resets: how often the next boot finds it
 //! long_life   many reloads in a row, and many devices that come and go
 //! pages/      pages and pictures, checked in a browser
+//! load_native what arming costs beside kexec-tools, on the bare CPU
 //! open_dump   crash and drgn open the dump of a machine that crashed after hotplug
 //! plots/      the pictures in docs/, drawn from the records beside them
 //! ```
@@ -14,6 +15,7 @@
 //! `cargo xtask test` runs `cargo lab check`, the part of `bench` that has caught defects.
 
 mod bench;
+mod load_native;
 mod long_life;
 mod machine;
 mod open_dump;
@@ -47,10 +49,13 @@ enum Command {
     Survival(survival::Args),
     LongLife(long_life::Args),
     Bench(bench::Args),
+    LoadNative(load_native::Args),
     OpenDump(open_dump::Args),
     Pages(pages::Args),
     Plots(plots::Args),
     Check(bench::Check),
+    #[command(hide = true)]
+    Call(load_native::call::Call),
     #[command(hide = true)]
     Contestant(bench::Contestant),
 }
@@ -74,10 +79,12 @@ fn run(command: Command) -> Result<()> {
         Command::Survival(args) => args.run(&repo),
         Command::LongLife(args) => args.run(&repo),
         Command::Bench(args) => args.run(&repo),
+        Command::LoadNative(args) => args.run(&repo),
         Command::OpenDump(args) => args.run(&repo),
         Command::Pages(args) => args.run(&repo),
         Command::Plots(args) => args.run(&repo),
         Command::Check(args) => args.run(&repo),
+        Command::Call(call) => call.run(),
         Command::Contestant(args) => args.run(&repo),
     }
 }
