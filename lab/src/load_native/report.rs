@@ -17,7 +17,8 @@ measurement, the filter answers ENOMEM once: a call that arms must then fail.
 
 kexec-tools has no reload. It is called as for a load each time, without the unload that its
 services put before it. Crash memory cannot be read back here, so `reload` compares the machine with
-the list that it has recorded instead of the list in memory.
+the list that it has recorded instead of the list in memory. A peak below 6 MiB is that of the program
+that measures.
 ";
 
 /// Fastest, median and slowest.
