@@ -5,6 +5,7 @@
 //! storm/      memory comes block after block: which way keeps the crash image up to date
 //! panics.rs   panics at drawn moments while memory and CPUs come and go; the cause of each miss
 //! survival.rs the black box outlives resets: how often the next boot finds it
+//! capture.rs  what the /init of `load --capture` saves, on every kind of machine
 //! long_life   many reloads in a row, and many devices that come and go
 //! pages/      pages and pictures, checked in a browser
 //! load_native what arming costs beside kexec-tools, on the bare CPU
@@ -15,6 +16,7 @@
 //! `cargo xtask test` runs `cargo lab check`, the part of `bench` that has caught defects.
 
 mod bench;
+mod capture;
 mod load_native;
 mod long_life;
 mod machine;
@@ -47,6 +49,7 @@ enum Command {
     Storm(storm::Args),
     Panics(panics::Args),
     Survival(survival::Args),
+    Capture(capture::Args),
     LongLife(long_life::Args),
     Bench(bench::Args),
     LoadNative(load_native::Args),
@@ -77,6 +80,7 @@ fn run(command: Command) -> Result<()> {
         Command::Storm(args) => args.run(&repo),
         Command::Panics(args) => args.run(&repo),
         Command::Survival(args) => args.run(&repo),
+        Command::Capture(args) => args.run(&repo),
         Command::LongLife(args) => args.run(&repo),
         Command::Bench(args) => args.run(&repo),
         Command::LoadNative(args) => args.run(&repo),
