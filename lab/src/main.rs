@@ -7,15 +7,19 @@
 //! survival.rs the black box outlives resets: how often the next boot finds it
 //! long_life   many reloads in a row, and many devices that come and go
 //! pages/      pages and pictures, checked in a browser
+//! free_pages/ free pages, pages, size and time of our dumps beside makedumpfile's
 //! open_dump   crash and drgn open the dump of a machine that crashed after hotplug
+//! makedumpfile  the one of Debian unstable, for free_pages and open_dump
 //! plots/      the pictures in docs/, drawn from the records beside them
 //! ```
 //!
 //! `cargo xtask test` runs `cargo lab check`, the part of `bench` that has caught defects.
 
 mod bench;
+mod free_pages;
 mod long_life;
 mod machine;
+mod makedumpfile;
 mod open_dump;
 mod pages;
 mod panics;
@@ -47,6 +51,7 @@ enum Command {
     Survival(survival::Args),
     LongLife(long_life::Args),
     Bench(bench::Args),
+    FreePages(free_pages::Args),
     OpenDump(open_dump::Args),
     Pages(pages::Args),
     Plots(plots::Args),
@@ -74,6 +79,7 @@ fn run(command: Command) -> Result<()> {
         Command::Survival(args) => args.run(&repo),
         Command::LongLife(args) => args.run(&repo),
         Command::Bench(args) => args.run(&repo),
+        Command::FreePages(args) => args.run(&repo),
         Command::OpenDump(args) => args.run(&repo),
         Command::Pages(args) => args.run(&repo),
         Command::Plots(args) => args.run(&repo),

@@ -30,8 +30,8 @@ mod debian {
     pub(super) mod stays_armed; // steps of it
     pub(super) mod last; // where the dump is, after the reboot
 }
-mod saving {
-    pub(super) mod raw; // to a partition
+pub(crate) mod saving {
+    pub(crate) mod raw; // to a partition
     pub(super) mod trouble; // what goes wrong after the panic
 }
 mod storm;

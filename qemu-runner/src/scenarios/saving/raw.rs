@@ -7,7 +7,7 @@ use crate::stage::saved::Saved;
 use crate::stage::{First, RESET_DELAY_S, Setup, SetupDisk, Stage, guest};
 
 /// The smallest crash memory in which kernels of this series were seen to capture.
-pub(super) const CRASHKERNEL: &str = "80M";
+pub(crate) const CRASHKERNEL: &str = "80M";
 /// MiB of the disk.
 const DISK: u64 = 512;
 
@@ -41,11 +41,14 @@ fn raw(stage: &mut Stage<'_>, bus: Bus, modules: &'static [&'static str]) -> Res
     saved.expect_complete(&crashed.victim)?;
     saved.expect_without_freed(listed)?;
     saved.note(&mut crashed);
+    if crashed.stage.context.keeps_dump() {
+        crashed.keep_saved(&image)?;
+    }
     Ok(())
 }
 
 /// Arms with an initrd that the loader makes.
-pub(super) fn arm(first: &mut First<'_, '_>, target: &str, options: &str) -> Result<(), Error> {
+pub(crate) fn arm(first: &mut First<'_, '_>, target: &str, options: &str) -> Result<(), Error> {
     let command = format!(
         "{} load --kernel {} --capture {target} --reset-delay {RESET_DELAY_S} --json {options}",
         guest::LOADER,
