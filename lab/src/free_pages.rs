@@ -181,9 +181,12 @@ mod tests {
 
     #[test]
     fn median_of_an_even_number_is_between_the_middle_two() {
-        let times = |walls: &[f64]| walls.iter().map(|&wall| Times { wall, processor: -wall });
-        let medians = Times::medians(times(&[9.0, 1.0, 2.0, 4.0]).collect());
-        assert_eq!((medians.wall, medians.processor), (3.0, -3.0));
-        assert_eq!(Times::medians(times(&[3.0, 1.0, 2.0]).collect()).wall, 2.0);
+        let medians = |walls: &[f64]| {
+            let times = walls.iter().map(|&wall| Times { wall, processor: -wall });
+            let Times { wall, processor } = Times::medians(times.collect());
+            (wall, processor)
+        };
+        assert_eq!(medians(&[9.0, 1.0, 2.0, 4.0]), (3.0, -3.0));
+        assert_eq!(medians(&[3.0, 1.0, 2.0]), (2.0, -2.0));
     }
 }
