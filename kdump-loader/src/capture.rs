@@ -20,6 +20,7 @@ mod drivers; // [3] what the running kernel uses for it
 mod modules; // [4] what the capture kernel needs for it
 mod packed; // [5] its modules' files
 mod archive; // [6] the initrd
+mod earlier; // the last capture at a target
 pub mod parameters; // [7] the command line
 #[cfg(test)]
 pub(crate) mod example; // a machine with disks
@@ -32,13 +33,16 @@ use std::path::{Path, PathBuf};
 use capture_init::{DumpLevel, Filesystem, Keep, TASK_VERSION, Target, Task};
 use loader::files::identity::FileIdentity;
 use loader::kernel;
+use loader::place::room::Room;
 use loader::request::InputFile;
 
 use crate::health::files::Files;
 use crate::options::{Options, embedded};
 pub use disk::words as id_words;
+pub use earlier::last;
 pub use error::Error;
 use modules::Index;
+use packed::Packed;
 pub use place::Place;
 
 /// Shown in place of a path.
@@ -55,8 +59,12 @@ pub struct Made {
     pub initrd: InputFile,
     /// Where /init saves the dump.
     pub target: Target,
+    /// The node of the target's device now.
+    pub node: PathBuf,
     /// The modules' files, each by [`MODULE`] and its name.
     pub files: BTreeMap<String, FileIdentity>,
+    /// Bytes of memory that the capture kernel needs besides the image.
+    pub room: u64,
     /// What it is, in sentences for the user.
     pub notes: [String; 2],
 }
@@ -92,6 +100,7 @@ fn around(
         makedumpfile: None,
     };
     let bytes = archive::archive(init, &task, &packed);
+    let largest = packed.iter().map(Packed::while_loaded).max();
     let notes = [found.to_string(), contents(&bytes, &needed)];
     let named = needed.iter().zip(&packed);
     let sources =
@@ -99,7 +108,9 @@ fn around(
     Ok(Made {
         files: sources.collect(),
         initrd: InputFile { path: PathBuf::from(NAME), bytes },
+        room: Room::safe_of_capture(Some(&release), largest.unwrap_or(0)),
         target: found.target,
+        node: found.disk.node(),
         notes,
     })
 }

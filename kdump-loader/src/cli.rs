@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::capture::Place;
 use crate::hotplug::queue::Block;
 use crate::options::Options;
 use crate::options::config::NOT_FOR_FILE;
@@ -69,6 +70,19 @@ pub enum Command {
     ///
     /// With --snapshot, plans for the machine of the snapshot, and needs no privilege.
     Plan(Plan),
+    /// Say how much crash memory (crashkernel=) this machine needs, for each way to save a dump
+    ///
+    /// Adds up the image and what kernels of its series needed in tests. The ways are --capture,
+    /// and the initrd of the config.
+    #[command(after_long_help = manual::help("estimate"))]
+    Estimate(Estimate),
+    /// Test everything short of a panic that --capture depends on; with --panic, the panic
+    ///
+    /// Finds the target, makes the initrd, and writes a file to the directory and removes it. A
+    /// partition is opened for writing, but not changed. Then it asks `status`. The exit status is
+    /// 1 if anything failed.
+    #[command(after_long_help = manual::help("test"))]
+    Test(Test),
     /// Describe the file of a capture kernel or purgatory
     Inspect(Inspect),
     /// Save what an image depends on about this machine
@@ -211,6 +225,43 @@ pub struct Plan {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `estimate`
+#[derive(Debug, Args)]
+pub struct Estimate {
+    /// The config [default: /etc/kdump-loader.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The capture kernel [default: the config's, or the running kernel's in /boot]
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// The target of --capture [default: the config's, or /var/crash]
+    #[arg(long, value_name = "TARGET", value_parser = Place::parse)]
+    pub capture: Option<Place>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `test`
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Panic this machine, after its name was typed
+    ///
+    /// All data is written to the disks first. After the reboot, `last` tells how it went.
+    #[arg(long, conflicts_with_all = ["capture", "kernel", "config"])]
+    pub panic: bool,
+    /// The target [default: that of the armed image, or of the config]
+    #[arg(long, value_name = "TARGET", value_parser = Place::parse)]
+    pub capture: Option<Place>,
+    /// The capture kernel, with --capture [default: the armed one, or the running kernel's in
+    /// /boot]
+    #[arg(long, value_name = "FILE", requires = "capture")]
+    pub kernel: Option<PathBuf>,
+    /// The config [default: /etc/kdump-loader.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `inspect`

@@ -9,6 +9,8 @@ pub mod status;
 pub mod last;
 pub mod watch;
 pub mod plan;
+pub mod estimate;
+pub mod test;
 pub mod inspect;
 pub mod snapshot;
 pub mod service;

@@ -52,6 +52,8 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Last(arguments) => commands::last::run(&arguments)?,
         Command::Watch(arguments) => commands::watch::run(&arguments)?,
         Command::Plan(arguments) => commands::plan::run(&arguments)?,
+        Command::Estimate(arguments) => commands::estimate::run(&arguments)?,
+        Command::Test(arguments) => return commands::test::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments)?,
         Command::Snapshot(arguments) => commands::snapshot::run(&arguments)?,
         Command::Kexec(_) => unreachable!("`for_kexec` has taken it"),

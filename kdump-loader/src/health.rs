@@ -22,6 +22,7 @@ use crate::service;
 use capture::Capture;
 pub use dump_target::Target;
 use files::Files;
+pub use room::{estimate, possible_cpus};
 pub use saver::Saver;
 pub use wished::files_of_config;
 

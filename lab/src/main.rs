@@ -5,6 +5,7 @@
 //! storm/      memory comes block after block: which way keeps the crash image up to date
 //! panics.rs   panics at drawn moments while memory and CPUs come and go; the cause of each miss
 //! survival.rs the black box outlives resets: how often the next boot finds it
+//! capture.rs  what the /init of `load --capture` saves, on every kind of machine
 //! long_life   many reloads in a row, and many devices that come and go
 //! pages/      pages and pictures, checked in a browser
 //! free_pages/ free pages, pages, size and time of our dumps beside makedumpfile's
@@ -16,6 +17,7 @@
 //! `cargo xtask test` runs `cargo lab check`, the part of `bench` that has caught defects.
 
 mod bench;
+mod capture;
 mod free_pages;
 mod long_life;
 mod machine;
@@ -49,6 +51,7 @@ enum Command {
     Storm(storm::Args),
     Panics(panics::Args),
     Survival(survival::Args),
+    Capture(capture::Args),
     LongLife(long_life::Args),
     Bench(bench::Args),
     FreePages(free_pages::Args),
@@ -77,6 +80,7 @@ fn run(command: Command) -> Result<()> {
         Command::Storm(args) => args.run(&repo),
         Command::Panics(args) => args.run(&repo),
         Command::Survival(args) => args.run(&repo),
+        Command::Capture(args) => args.run(&repo),
         Command::LongLife(args) => args.run(&repo),
         Command::Bench(args) => args.run(&repo),
         Command::FreePages(args) => args.run(&repo),

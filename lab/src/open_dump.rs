@@ -1,8 +1,8 @@
-//! `cargo lab open-dump`: a machine crashes after hotplug, and drgn, crash and makedumpfile open the
-//! dump: /proc/vmcore as it is, and what the /init of `load --capture` has saved.
+//! `cargo lab open-dump`: a machine crashes after hotplug, and drgn, crash and makedumpfile open
+//! the dump: /proc/vmcore as it is, and what the /init of `load --capture` has saved.
 //!
-//! *On entry*: nothing; what is missing is brought and built. drgn comes from PyPI, by the machine's
-//! own pip.
+//! *On entry*: nothing; what is missing is brought and built. drgn comes from PyPI, by the
+//! machine's own pip.
 //!
 //! *On exit*: drgn has found the crashed task, a stack for each CPU, the process on the hot-added
 //! CPU, and a page in hot-added memory by its virtual address. crash has found the same panic.

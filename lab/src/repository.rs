@@ -32,7 +32,8 @@ impl Repository {
         // First, so that a wrong file costs no build.
         let kernel = bzimage.map(|file| KernelUnderTest::open(file, None)).transpose();
         let kernel = kernel.map_err(explain)?;
-        const PARTS: &str = "qemu,busybox,kernels,makedumpfile,kexec,udev,flock,ovmf";
+        const PARTS: &str =
+            "qemu,busybox,kernels,makedumpfile,kexec,udev,flock,mke2fs,mkfs-xfs,ovmf";
         self.xtask(&["setup", "--only", PARTS])?;
         self.xtask(&["build", "--guests"])?;
         let context = self.context()?;

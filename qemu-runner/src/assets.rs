@@ -35,6 +35,12 @@ pub struct Assets {
     /// util-linux's flock, likewise.
     #[serde(default = "unnamed")]
     pub flock: Part<GuestProgram>,
+    /// What makes an ext4 filesystem, on this machine. Manifests written by hand may lack it.
+    #[serde(default = "unnamed")]
+    pub mke2fs: Part<GuestProgram>,
+    /// The same for xfs.
+    #[serde(default = "unnamed")]
+    pub mkfs_xfs: Part<GuestProgram>,
     /// EFI firmware.
     pub ovmf: Part<Ovmf>,
     /// An installed Debian. Manifests written by hand may lack it.
@@ -90,6 +96,9 @@ pub struct Kernel {
     /// or if setup did not look for one.
     #[serde(default)]
     pub virtio_mem: Option<PathBuf>,
+    /// The directory with `modules.builtin`, if its modules were fetched.
+    #[serde(default)]
+    pub modules: Option<PathBuf>,
 }
 
 /// A program of the guest's user space with every shared library it needs, as files to copy.

@@ -169,10 +169,13 @@ impl Context {
                 Error::Unfit("its modules are unknown; pass them with --modules".into())
             });
         }
-        let Kernel { vmlinuz, release, .. } = self.kernel(series)?;
-        // The tree of the package, with boot/vmlinuz-RELEASE.
-        let tree = vmlinuz.ancestors().nth(2).unwrap_or(vmlinuz);
-        Modules::open(tree, release).map(Cow::Owned)
+        let Kernel { release, modules, .. } = self.kernel(series)?;
+        let modules = modules.as_ref().ok_or_else(|| {
+            Error::Missing(format!(
+                "the modules of kernel {release} are not known: `cargo xtask setup` fetches them"
+            ))
+        })?;
+        Modules::open(modules, release).map(Cow::Owned)
     }
 
     /// The modules of the open series for virtio-mem, in the order in which they must be loaded.
@@ -192,6 +195,16 @@ impl Context {
             ))
         })?;
         Ok(vec![file])
+    }
+
+    /// What makes an ext4 filesystem, on this machine.
+    pub fn mke2fs(&self) -> Result<&GuestProgram, Error> {
+        present(&self.assets()?.mke2fs)
+    }
+
+    /// The same for xfs.
+    pub fn mkfs_xfs(&self) -> Result<&GuestProgram, Error> {
+        present(&self.assets()?.mkfs_xfs)
     }
 
     /// A program or an image of the bare-metal harness, by name.

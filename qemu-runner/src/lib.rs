@@ -55,5 +55,5 @@ pub mod page;
 
 pub use context::Context;
 pub use error::Error;
-pub use evidence::outcome::Outcome;
+pub use evidence::outcome::{Outcome, SavedDump};
 pub use scenario::{Lab, Scenario, scenarios};

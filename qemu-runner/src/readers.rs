@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::{Error, check};
+use crate::guest::setup::Content;
 use crate::machine::deadline::Deadline;
-use crate::machine::disk::{Bus, PART_UUID};
+use crate::machine::disk::{Bus, part_uuid};
 use crate::scenario::LIMIT;
-use crate::scenarios::saving::raw;
+use crate::scenarios::saving::case::{self, Case};
 use crate::stage::saved::Saved;
-use crate::stage::{Crashed, First, Setup, SetupDisk, Stage, number};
+use crate::stage::{Crashed, First, Setup, Stage, number};
 
 /// The kernel, whose debug symbols `cargo xtask setup --only readers` fetches.
 const SERIES: &str = "6.12";
@@ -22,9 +23,6 @@ const SERIES: &str = "6.12";
 const CPU: u32 = 2;
 /// Marks the page.
 const SEED: u64 = 1;
-
-/// MiB of the disk for the dump.
-const DISK: u64 = 512;
 
 /// Which dump the readers get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +56,15 @@ pub struct Crash {
 /// Crashes a machine and keeps the dump.
 pub fn crash(context: &Context, kind: Kind) -> Result<Crash, Error> {
     let play = |stage: &mut Stage<'_>| {
-        let setup = Setup { series: Some(SERIES), dimms: 1, spare_cpus: 1, ..Setup::default() };
         let mut first = match kind {
             Kind::Vmcore => {
-                let mut first = stage.boot(&setup)?;
+                let series = Some(SERIES);
+                let mut first =
+                    stage.boot(&Setup { series, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
                 first.arm("")?;
                 first
             }
-            Kind::Saved => armed_to_save(stage, setup)?,
+            Kind::Saved => armed_to_save(stage)?,
         };
         first.grow()?;
         let (spinner, text) = spin(&mut first)?;
@@ -96,16 +95,12 @@ pub fn crash(context: &Context, kind: Kind) -> Result<Crash, Error> {
 }
 
 /// Boots a machine with a disk, and arms it to save to the disk's partition.
-fn armed_to_save<'s, 'c>(stage: &'s mut Stage<'c>, setup: Setup) -> Result<First<'s, 'c>, Error> {
-    let mut first = stage.boot(&Setup {
-        crashkernel: Some(raw::CRASHKERNEL),
-        makedumpfile: false,
-        disks: vec![SetupDisk::of(Bus::Nvme, DISK)],
-        modules: &["nvme"],
-        ..setup
-    })?;
+fn armed_to_save<'s, 'c>(stage: &'s mut Stage<'c>) -> Result<First<'s, 'c>, Error> {
+    let case = Case { series: Some(SERIES), ..Case::of(Bus::Nvme, Content::Nothing) };
+    let mut first = stage.boot(&case.setup())?;
     first.load_drivers()?;
-    raw::arm(&mut first, &format!("PARTUUID={PART_UUID}"), "")?;
+    let target = format!("PARTUUID={}", part_uuid(0));
+    case::arm(&mut first, &target, &format!("the dump goes to {target}"))?;
     Ok(first)
 }
 

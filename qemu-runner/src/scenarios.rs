@@ -31,8 +31,12 @@ mod debian {
     pub(super) mod last; // where the dump is, after the reboot
 }
 pub(crate) mod saving {
-    pub(crate) mod raw; // to a partition
+    pub(crate) mod case; // on which machine
+    pub(super) mod raw; // to a partition
+    pub(super) mod directory; // to a directory
     pub(super) mod trouble; // what goes wrong after the panic
+    pub(super) mod filesystem; // what goes wrong with a filesystem
+    pub(super) mod least; // with how little memory
 }
 mod storm;
 mod panics;
@@ -55,7 +59,10 @@ pub(crate) fn all() -> Vec<Scenario> {
         black_box::boots::all(),
         black_box::log::all(),
         saving::raw::all(),
+        saving::directory::all(),
         saving::trouble::all(),
+        saving::filesystem::all(),
+        saving::least::all(),
         damage::corrupt::all(),
         damage::purgatory::all(),
         damage::elfcorehdr::all(),

@@ -3,6 +3,7 @@
 
 pub(crate) mod need; // what a scenario cannot do without
 mod user_spaces; // what is in both kernels' initrds
+mod disks; // its disks
 mod load; // how it is armed, as a command line
 pub mod first; // the kernel that will crash
 mod crash; // how it crashes
@@ -25,7 +26,6 @@ use crate::guest::initramfs::Role;
 use crate::host;
 use crate::machine::checkpoint::{Checkpoint, Way};
 use crate::machine::deadline::Deadline;
-use crate::machine::disk::{self, Disk, PARTITION_AT};
 use crate::machine::vm::{RAM, Vm};
 use crate::machine::{Boot, Machine};
 use need::{Asked, Need, OF_EVERY_KERNEL};
@@ -58,9 +58,6 @@ pub(crate) const UNTESTED: &str = "cryptomgr.notests mitigations=off";
 const STALE_BREAKPOINT: &str = "Oops: int3";
 /// The last line of a panic (`panic`, kernel/panic.c).
 const END_OF_PANIC: &str = "---[ end Kernel panic";
-
-/// Disks of a machine.
-const MOST_DISKS: usize = 4;
 
 pub struct Stage<'c> {
     pub context: &'c Context,
@@ -117,7 +114,7 @@ impl<'c> Stage<'c> {
         } else {
             None
         };
-        let disks = disks(&setup.disks, directory)?;
+        let disks = disks::make(context, &setup.disks, directory)?;
         let reservation = setup.crashkernel.map(|size| format!("crashkernel={size} "));
         let reservation = reservation.unwrap_or_default();
         let boot = Boot::Linux {
@@ -248,7 +245,7 @@ impl<'c> Stage<'c> {
         for machine in 1..=self.machines {
             let directory = self.directory.join(format!("machine-{machine}"));
             let files = [RAM, "first.cpio", "vars.fd", installed::DISK, installed::SAVED];
-            let disks = (0..MOST_DISKS).map(disk_name);
+            let disks = (0..disks::MOST).map(disks::name);
             for name in files.into_iter().map(str::to_owned).chain(disks) {
                 let path = directory.join(name);
                 if path.exists() && !self.context.keep() {
@@ -259,22 +256,6 @@ impl<'c> Stage<'c> {
         }
         Ok(self.outcome)
     }
-}
-
-/// Makes the images of a machine's disks.
-fn disks(wanted: &[SetupDisk], directory: &Path) -> Result<Vec<Disk>, Error> {
-    let disk = |(number, wanted): (usize, &SetupDisk)| {
-        let image = directory.join(disk_name(number));
-        disk::partitioned(&image, wanted.mib)?;
-        let broken_at = wanted.broken_at.map(|at| PARTITION_AT + at);
-        Ok(Disk { image, bus: wanted.bus, serial: format!("disk-{number}"), broken_at })
-    };
-    wanted.iter().enumerate().map(disk).collect()
-}
-
-/// The image of a disk in its machine's directory.
-pub(crate) fn disk_name(number: usize) -> String {
-    format!("disk{number}")
 }
 
 /// A kernel that a developer brings must have what the scenario needs. This asks the running

@@ -68,6 +68,10 @@ enum Name {
     Udev,
     /// util-linux's flock, for storms
     Flock,
+    /// e2fsprogs' mke2fs, for disks of guests
+    Mke2fs,
+    /// xfsprogs' mkfs.xfs, likewise
+    MkfsXfs,
     /// EFI firmware
     Ovmf,
     /// A browser without windows, for tests of pages

@@ -62,7 +62,7 @@ impl<'a, N: Fn() -> bool> World for Live<'a, N> {
     }
 
     fn advise(&mut self, image: &Image<'a>, machine: &Machine) {
-        self.advice = advise(image, self.request, machine);
+        self.advice = advise(image, self.request, &self.origin, machine);
     }
 
     fn hold_lock(&mut self) -> Result<Option<HeldLock>, Error> {

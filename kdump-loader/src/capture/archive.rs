@@ -76,7 +76,12 @@ mod tests {
 
     fn packed(file: &str) -> Packed {
         let source = FileIdentity::of("/dev/null".as_ref()).unwrap();
-        Packed { file: file.into(), bytes: file.as_bytes().to_vec(), source }
+        Packed {
+            file: file.into(),
+            bytes: file.as_bytes().to_vec(),
+            unpacked: file.len() as u64,
+            source,
+        }
     }
 
     fn task() -> Task {

@@ -37,8 +37,18 @@ pub struct Packed {
     pub file: String,
     /// Its content.
     pub bytes: Vec<u8>,
+    /// Bytes of the module itself.
+    pub unpacked: u64,
     /// The file that it was read from.
     pub source: FileIdentity,
+}
+
+impl Packed {
+    /// Memory that it takes while it is loaded: its file, its content, and a copy of that
+    /// (`module_decompress`, `load_module`, kernel/module).
+    pub fn while_loaded(&self) -> u64 {
+        self.bytes.len() as u64 + 2 * self.unpacked
+    }
 }
 
 /// Reads the modules for a kernel of this release.
@@ -54,18 +64,20 @@ fn packed(files: Files<'_>, config: &str, path: &Path) -> Result<Packed, Error> 
     let outside = files.outside(path);
     let Content { input, identity, .. } = Opened::new(WHAT, &outside)?.read(all, LARGEST)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let suffix = COMPRESSED.into_iter().find(|(suffix, _)| name.ends_with(suffix));
-    let (file, bytes) = match suffix {
-        None => (name, input.bytes),
-        Some((_, setting)) if decompresses(config, setting) => (name, input.bytes),
-        // A kernel whose configuration is unknown may not decompress them.
-        Some((suffix, _)) => {
-            let bytes =
-                unpacked(&input.bytes).map_err(|source| Error::Unpack { path: outside, source })?;
-            (name.trim_end_matches(suffix).to_owned(), bytes)
-        }
+    let compressed = COMPRESSED.into_iter().find(|(suffix, _)| name.ends_with(suffix));
+    let Some((suffix, setting)) = compressed else {
+        let unpacked = input.bytes.len() as u64;
+        return Ok(Packed { file: name, bytes: input.bytes, unpacked, source: identity });
     };
-    Ok(Packed { file, bytes, source: identity })
+    let content =
+        unpacked(&input.bytes).map_err(|source| Error::Unpack { path: outside, source })?;
+    let unpacked = content.len() as u64;
+    // A kernel whose configuration is unknown may not decompress modules.
+    let (file, bytes) = match decompresses(config, setting) {
+        true => (name, input.bytes),
+        false => (name.trim_end_matches(suffix).to_owned(), content),
+    };
+    Ok(Packed { file, bytes, unpacked, source: identity })
 }
 
 fn decompresses(config: &str, setting: &str) -> bool {
@@ -110,6 +122,7 @@ mod tests {
         let (root, module) = machine(config);
         let packed = read(Files::new(root.path()), RELEASE, &[module]).unwrap().remove(0);
         assert!(packed.source.path.ends_with("kernel/ext4.ko.gz"));
+        assert_eq!(packed.unpacked, MODULE.len() as u64);
         (packed.file, packed.bytes == MODULE)
     }
 

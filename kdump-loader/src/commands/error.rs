@@ -125,6 +125,24 @@ pub enum Error {
         #[source]
         source: Option<io::Error>,
     },
+    /// A panic would leave no dump.
+    #[error(
+        "no capture kernel is armed, so a panic would leave no dump; run kdump-loader load, or \
+         kdump-loader reload"
+    )]
+    NothingToTest,
+    /// The machine's name was not typed.
+    #[error("not confirmed: expected the machine's name, {host}; nothing was done")]
+    NotConfirmed {
+        /// Its name.
+        host: String,
+    },
+    /// The kernel took the request and did not panic.
+    #[error("the kernel did not panic after a c in {}; see the kernel log", path.display())]
+    NoPanic {
+        /// The file.
+        path: PathBuf,
+    },
     /// Only root can read the panics.
     #[error("cannot read the panics below {}; run this command as root", path.display())]
     Forbidden {

@@ -26,10 +26,10 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
         None => Machine::read(Path::new(LIVE), Some(submit::measure()))?,
     };
     let root = Path::new(LIVE);
-    let (request, _) =
+    let (request, origin) =
         request_for(root, &arguments.image, &machine, Some(NO_SEED), || Some(PLANNED))?;
     let image = loader::build(&request, &machine)?;
-    advise(&image, &request, &machine);
+    advise(&image, &request, &origin, &machine);
     let summary = image.summary();
     #[cfg(feature = "picture")]
     match arguments.svg.as_deref() {

@@ -141,8 +141,14 @@ impl Advice {
     }
 }
 
-/// All warnings about `image`, which was built for `request` on `machine`.
-pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Advice> {
+/// All warnings about `image`, which was built for `request` on `machine`. `needed` is the memory
+/// that the capture kernel needs besides the image, if that is known.
+pub fn advise(
+    image: &Image<'_>,
+    request: &Request,
+    machine: &Machine,
+    needed: Option<u64>,
+) -> Vec<Advice> {
     let mut advice = of_line(&request.command_line, machine.possible_cpus, &machine.crash_regions);
     if let Verification::ByBlock(block) = image.verification()
         && block.report_lacks > 0
@@ -169,7 +175,8 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
         .unwrap_or(u32::MAX)
         .min(machine.possible_cpus);
     let release = kernel::release(&request.kernel);
-    let safe_with = |unpacked| Room::needed(release.as_deref(), unpacked, cpus).safe;
+    let safe_with =
+        |unpacked| needed.unwrap_or_else(|| Room::needed(release.as_deref(), unpacked, cpus).safe);
     let mut unpacked = room::about_unpacked(initrd);
     if free < safe_with(unpacked) {
         // The estimate is too high for an initrd of compressed files. Unpacking takes time, so it

@@ -95,6 +95,8 @@ codes! {
                                                  kernels in tests never reached user space.";
     LittleRoom = "little_room", Warning, "The capture kernel has less memory than was always \
                                           enough in tests.";
+    RoomToSpare = "room_to_spare", Note, "More crash memory is reserved than `--capture` needed in \
+                                          tests.";
     MemoryHotplug = "memory_hotplug", Warning, "The capture kernel would use hot-added memory as \
                                                 RAM and overwrite the data to dump.";
     DevicesNotReset = "devices_not_reset", Warning, "Drivers of the capture kernel may fail on \

@@ -39,6 +39,8 @@ pub(super) struct Made {
     pub level: i64,
     /// Its bytes; 0 before it is made.
     pub len: u64,
+    /// Bytes of memory that the capture kernel needs besides the image, if that is known.
+    pub room: Option<u64>,
 }
 
 /// A capture kernel.
@@ -111,8 +113,12 @@ impl Capture {
         match options.capture.clone() {
             Some(place) => {
                 let level = options.dump_level.unwrap_or(DumpLevel::NoFreeOrZeroes);
-                let made =
-                    Made { target: target(&place, None), level: dump_level_number(level), len: 0 };
+                let made = Made {
+                    target: target(&place, None),
+                    level: dump_level_number(level),
+                    len: 0,
+                    room: None,
+                };
                 Self { initrd: None, made: Some(made), ..capture }
             }
             None => capture,
@@ -218,6 +224,7 @@ impl Made {
             target: target(&place, origin.target.as_ref()),
             level: level.unwrap_or_else(|| dump_level_number(DumpLevel::NoFreeOrZeroes)),
             len: origin.initrd_len?,
+            room: origin.room,
         })
     }
 }

@@ -10,6 +10,16 @@ use super::capture::Capture;
 use super::files::Files;
 use crate::findings::{Code, Finding};
 
+/// Memory to spare that is worth a reboot.
+const MUCH: u64 = 32 << 20;
+/// Sizes for `crashkernel=` are multiples of this.
+const STEP_MIB: u64 = 8;
+
+/// A size for `crashkernel=` in MiB, for so many bytes.
+pub fn estimate(bytes: u64) -> u64 {
+    bytes.div_ceil(STEP_MIB << 20) * STEP_MIB
+}
+
 /// `crash_size` is the reserved memory, without CMA.
 pub(super) fn look(
     files: Files<'_>,
@@ -29,11 +39,18 @@ pub(super) fn look(
     let unpacked = capture.contents().map_or(made, |initrd| initrd.unpacked);
     let cpus =
         cmdline::cpu_limit(&capture.command_line).unwrap_or(u32::MAX).min(possible_cpus(files));
-    let Room { least, safe } = Room::needed(capture.release.as_deref(), unpacked, cpus);
+    let release = capture.release.as_deref();
+    let Room { least, safe } = match capture.made.as_ref().and_then(|made| made.room) {
+        Some(safe) => Room { least: 0, safe },
+        None => Room::needed(release, unpacked, cpus),
+    };
+    // Sizes for `--capture` are known better than those for other initrds.
+    let known = capture.made.as_ref().and_then(|made| made.room);
+    let wanted = known.map_or_else(|| suggested_mib(used + unpacked), |room| estimate(used + room));
     let found = format!("the image leaves {} MiB for the capture kernel to run", mib(free));
     let remedy = format!(
         "boot the running kernel with crashkernel={}M, or test one panic and look for the dump",
-        suggested_mib(used + unpacked)
+        wanted
     );
     if free < least {
         let message = format!(
@@ -44,6 +61,14 @@ pub(super) fn look(
     } else if free < safe {
         let message = format!("{found}; in tests, {} MiB were always enough", mib(safe));
         findings.push(Finding::new(Code::LittleRoom, message).remedy(remedy));
+    } else if known.is_some() && free >= safe + MUCH {
+        let message = format!(
+            "{} MiB of crash memory are reserved; in tests, {wanted} MiB were always enough for \
+             --capture",
+            crash_size >> 20
+        );
+        let remedy = format!("boot with crashkernel={wanted}M to give the rest back");
+        findings.push(Finding::new(Code::RoomToSpare, message).remedy(remedy));
     }
 }
 
@@ -60,7 +85,7 @@ fn cma(files: Files<'_>) -> u64 {
 }
 
 /// CPUs that the running kernel reserves numbers for. The capture kernel finds the same number.
-pub(super) fn possible_cpus(files: Files<'_>) -> u32 {
+pub fn possible_cpus(files: Files<'_>) -> u32 {
     let text = files.line("sys/devices/system/cpu/possible").unwrap_or_default();
     let last = text.rsplit([',', '-']).next().and_then(|last| last.parse::<u32>().ok());
     last.map_or(1, |last| last.saturating_add(1))

@@ -218,9 +218,22 @@ fn initrd_of_capture_is_known_to_save_the_dump_to_its_target() {
     assert_eq!((armed.found(), armed.answer()), (vec![], Answer::Yes));
     let saver = found.saver.unwrap().to_string();
     assert_eq!(saver, "kdump-loader's /init in the initrd, to PARTUUID=9e2a5c11-01");
+    let room = |mib: u64| {
+        armed.record(|record| {
+            let origin = record.origin.as_mut().unwrap();
+            origin.options.insert("capture".into(), place.to_string());
+            origin.target = capture::target_now(armed.root.path(), &place);
+            (origin.initrd_len, origin.room) = (Some(1 << 20), Some(mib << 20));
+            record.initrd = None;
+        });
+        armed.found()
+    };
+    assert_eq!(room(1000), ["little_room"]);
+    assert_eq!(room(180), [] as [&str; 0]);
+    assert_eq!(room(20), ["room_to_spare"]);
     // As if another disk had taken its place.
     armed.write("dev/vdb", "");
-    assert_eq!(armed.found(), ["config_changed", "target_missing"]);
+    assert_eq!(armed.found(), ["config_changed", "room_to_spare", "target_missing"]);
 }
 
 #[test]

@@ -10,24 +10,24 @@ use crate::machine::Machine;
 
 /// How large a dump of ours may be, as a multiple of makedumpfile's.
 const LARGEST: f64 = 1.15;
-/// How fast our filter must be, as a multiple of makedumpfile. The target is 1. Medians of two series
-/// differ by a few percent.
+/// How fast our filter must be, as a multiple of makedumpfile. The target is 1. Medians of two
+/// series differ by a few percent.
 const SLOWEST: f64 = 0.95;
 
 /// How to read the table.
 const NOTES: &str = "\
-A machine with 2 GiB of memory panics in QEMU. Before, 150 MiB of random bytes were freed at once, and
-4096 single pages between others that stay. Its /proc/vmcore is then filtered on the host, by
+A machine with 2 GiB of memory panics in QEMU. Before, 150 MiB of random bytes were freed at once,
+and 4096 single pages between others that stay. Its /proc/vmcore is then filtered on the host, by
 `vmcore-filter` and by makedumpfile, both with `-d 17`: without free pages, and with one copy of all
 pages of zeroes. Both compress with zstd.
 
 * **free**: the free pages that each finds.
 * **pages that differ**: pages that only one of the two dumps has, or that have other bytes in it.
 * **size**: of our dump, as a multiple of makedumpfile's. The target is 1.15 at most.
-* **speed**: ours, as a multiple of makedumpfile's. The target is 1 at least. Times are medians of runs
-  by turns, with nothing written (`--dry-run`). Ours is built as the capture kernel's /init is. The
-  vmcore is in the page cache. *CPU* is the processor time of either program, which other work on the
-  machine changes less.
+* **speed**: ours, as a multiple of makedumpfile's. The target is 1 at least. Times are medians of
+  runs by turns, with nothing written (`--dry-run`). Ours is built as the capture kernel's /init is.
+  The vmcore is in the page cache. *CPU* is the processor time of either program, which other work
+  on the machine changes less.
 ";
 
 /// One dump, filtered both ways: by ours, and by makedumpfile.

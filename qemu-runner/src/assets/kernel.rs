@@ -52,7 +52,7 @@ impl KernelUnderTest {
         })?;
         let modules = modules.map(|directory| Modules::open(directory, &release)).transpose()?;
         let config = Config::find(&file, &release);
-        let kernel = Kernel { vmlinuz, release, virtio_mem: None };
+        let kernel = Kernel { vmlinuz, release, virtio_mem: None, modules: None };
         Ok(Self { kernel, config, modules })
     }
 

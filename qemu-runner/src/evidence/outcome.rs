@@ -46,6 +46,30 @@ pub struct Evidence {
     pub report: Option<String>,
     /// The PT_LOADs of memory in /proc/vmcore.
     pub dumped: Option<Vec<Range<u64>>>,
+    /// What the /init of `load --capture` has saved.
+    #[serde(default)]
+    pub saved: Option<SavedDump>,
+}
+
+/// A dump by the /init of `load --capture`, after everything in it was checked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SavedDump {
+    /// The filesystem that it was saved to, or `partition`.
+    pub target: String,
+    /// What its disk is behind.
+    pub bus: String,
+    /// `uname -r` of both kernels.
+    pub release: String,
+    /// The first kernel's `crashkernel=`.
+    pub crashkernel: String,
+    /// The machine's memory before a DIMM was added.
+    pub memory_mib: u64,
+    /// Its CPUs before one was added.
+    pub cpus: u32,
+    /// From the line about the panic to /init's line about the dump, both as the host saw them.
+    pub saved_after: Duration,
+    /// What /init has noted.
+    pub record: capture_init::Record,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

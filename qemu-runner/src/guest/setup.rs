@@ -60,7 +60,7 @@ pub struct Setup {
     pub disks: Vec<SetupDisk>,
     /// Modules of the kernel that are installed, with all that they need, and loaded from
     /// [`guest::DRIVERS`].
-    pub modules: &'static [&'static str],
+    pub modules: Vec<&'static str>,
 }
 
 /// A disk with a GPT and one partition.
@@ -68,14 +68,34 @@ pub struct Setup {
 pub struct SetupDisk {
     pub bus: Bus,
     pub mib: u64,
+    pub content: Content,
     /// Where in the partition writes fail, in bytes.
     pub broken_at: Option<u64>,
 }
 
 impl SetupDisk {
-    /// A sound one.
+    /// A sound one whose partition is empty.
     pub fn of(bus: Bus, mib: u64) -> Self {
-        Self { bus, mib, broken_at: None }
+        Self { bus, mib, content: Content::Nothing, broken_at: None }
+    }
+}
+
+/// What is on a disk's partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Nothing,
+    Ext4,
+    Xfs,
+}
+
+impl Content {
+    /// The filesystem's type, which is its module's name, too.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Ext4 => Some("ext4"),
+            Self::Xfs => Some("xfs"),
+        }
     }
 }
 
@@ -123,7 +143,7 @@ impl Default for Setup {
             storm: false,
             files: Vec::new(),
             disks: Vec::new(),
-            modules: &[],
+            modules: Vec::new(),
         }
     }
 }

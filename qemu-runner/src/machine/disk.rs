@@ -19,6 +19,17 @@ pub enum Bus {
     VirtioScsi,
 }
 
+impl Bus {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VirtioBlk => "virtio-blk",
+            Self::Nvme => "NVMe",
+            Self::Ahci => "AHCI",
+            Self::VirtioScsi => "virtio-scsi",
+        }
+    }
+}
+
 /// A disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
@@ -77,16 +88,19 @@ pub const PARTITION_AT: u64 = 1 << 20;
 const LINUX: [u8; 16] = [
     0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4,
 ];
-/// The partition's own identifier, as it is on a disk ...
+/// The partition's own identifier, as it is on a disk. The first byte depends on the disk.
 const UNIQUE: [u8; 16] = [
-    0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10,
+    0x00, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10,
 ];
-/// ... and as text.
-pub const PART_UUID: &str = "04030201-0605-0807-090a-0b0c0d0e0f10";
 
-/// Makes an image of `mib` MiB with a GPT and one partition, which has [`PART_UUID`] and all the
-/// room but one MiB at either end. Returns the partition's bytes.
-pub fn partitioned(path: &Path, mib: u64) -> Result<u64, Error> {
+/// The identifier of the partition of the disk of this number.
+pub fn part_uuid(number: usize) -> String {
+    format!("040302{number:02x}-0605-0807-090a-0b0c0d0e0f10")
+}
+
+/// Makes an image of `mib` MiB for the disk of this number, with a GPT and one partition, which has
+/// all the room but one MiB at either end. Returns the partition's bytes.
+pub fn partitioned(path: &Path, number: usize, mib: u64) -> Result<u64, Error> {
     let write = || -> io::Result<u64> {
         let image = File::create(path)?;
         let len = mib << 20;
@@ -104,6 +118,7 @@ pub fn partitioned(path: &Path, mib: u64) -> Result<u64, Error> {
         let mut entries = vec![0; ENTRY * ENTRIES];
         entries[..16].copy_from_slice(&LINUX);
         entries[16..32].copy_from_slice(&UNIQUE);
+        entries[16] = number as u8;
         entries[32..40].copy_from_slice(&(PARTITION_AT / SECTOR).to_le_bytes());
         entries[40..48].copy_from_slice(&(end / SECTOR - 1).to_le_bytes());
 
@@ -152,10 +167,10 @@ mod tests {
     fn partition_has_its_identifier_in_the_table_and_in_its_copy() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("disk");
-        assert_eq!(partitioned(&path, 64).unwrap(), 62 << 20);
+        assert_eq!(partitioned(&path, 3, 64).unwrap(), 62 << 20);
         let image = File::open(&path).unwrap();
         let table = Table::read(&image, SECTOR).unwrap();
-        assert_eq!(table.part_uuid(1).as_deref(), Some(PART_UUID));
+        assert_eq!(table.part_uuid(1), Some(part_uuid(3)));
         assert_eq!(table.part_uuid(2), None);
         // As if the copy were the table.
         let (mut first, mut last) = ([0; 92], [0; 92]);

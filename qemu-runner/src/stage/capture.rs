@@ -36,6 +36,8 @@ pub struct Crashed<'s, 'c> {
     pub victim: Victim,
     /// All that the purgatory has said so far.
     pub said: Vec<Said>,
+    /// When the host saw the line about the panic.
+    pub panicked_at: Instant,
     announced_at: Option<Instant>,
 }
 
@@ -64,12 +66,13 @@ impl<'s, 'c> Crashed<'s, 'c> {
         let at = vm.await_words("the panic", words)?.at;
         stage.outcome.at(at, "the kernel panics");
         stage.outcome.enter(Phase::Panic, at);
-        Ok(Self::panicked(stage, vm, victim))
+        Ok(Self { panicked_at: at, ..Self::panicked(stage, vm, victim) })
     }
 
-    /// A machine whose panic has been seen.
+    /// A machine whose panic has just been seen.
     pub(crate) fn panicked(stage: &'s mut Stage<'c>, vm: Vm, victim: Victim) -> Self {
-        Self { stage, vm, victim, said: Vec::new(), announced_at: None }
+        let panicked_at = Instant::now();
+        Self { stage, vm, victim, said: Vec::new(), panicked_at, announced_at: None }
     }
 
     /// Waits for the capture kernel's user space and reads the purgatory's report.

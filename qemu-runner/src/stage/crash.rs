@@ -4,6 +4,7 @@ use super::first::{First, Victim};
 use super::load::number;
 use crate::error::Error;
 use crate::stage::capture::{Crashed, OOPS, PANIC};
+use crate::stage::guest;
 
 const UD2: [u8; 2] = [0x0f, 0x0b];
 /// Reads /proc/execdomains (kernel/exec_domain.c), which no program does.
@@ -14,6 +15,11 @@ impl<'s, 'c> First<'s, 'c> {
     pub fn panic(self, cpu: Option<u32>) -> Result<Crashed<'s, 'c>, Error> {
         let pinned = cpu.map_or_else(String::new, |cpu| format!("taskset {:x} ", 1_u64 << cpu));
         self.crash(&format!("{pinned}sh -c 'echo c >/proc/sysrq-trigger'\n"), PANIC)
+    }
+
+    /// Panics by `kdump-loader test --panic`.
+    pub fn panic_by_test(self) -> Result<Crashed<'s, 'c>, Error> {
+        self.crash(&format!("hostname | {} test --panic\n", guest::LOADER), PANIC)
     }
 
     /// Lets the kernel oops: an invalid instruction is written from outside over the start of a

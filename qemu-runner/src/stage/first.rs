@@ -14,7 +14,7 @@ use crate::evidence::outcome::{Evidence, Phase};
 use crate::machine::agent::Output;
 use crate::machine::vm::Vm;
 use crate::stage::load::{CAPTURE_APPEND, Loaded, json, load_command, number};
-use crate::stage::{BOOT_CPUS, Stage, disk_name, guest};
+use crate::stage::{BOOT_CPUS, Stage, disks, guest};
 
 /// A page that user space of the crashed kernel has written.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ impl<'s, 'c> First<'s, 'c> {
 
     /// The image of the machine's disk of this number.
     pub fn disk(&self, number: usize) -> PathBuf {
-        self.vm.directory().join(disk_name(number))
+        self.vm.directory().join(disks::name(number))
     }
 
     /// Loads the modules that the machine's disks or memory need. Without any, the drivers are

@@ -1,7 +1,7 @@
 //! The dump as a file on the host, for its readers: crash, drgn, makedumpfile.
 //!
-//! *On entry*: a capture kernel whose vmcore has been read as far as its headers; or a disk to which
-//! the /init of `load --capture` has saved a dump.
+//! *On entry*: a capture kernel whose vmcore has been read as far as its headers; or a disk to
+//! which the /init of `load --capture` has saved a dump.
 //!
 //! *On exit*: `vmcore` in the scenario's directory. It has the bytes of /proc/vmcore: headers and
 //! notes as the capture kernel shows them, and the memory that it would read, which QEMU saves

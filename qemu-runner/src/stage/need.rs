@@ -32,6 +32,8 @@ pub(crate) enum Need {
     /// The open series' driver for virtio-mem.
     VirtioMem,
     DebianDisk,
+    Mke2fs,
+    MkfsXfs,
     /// The purgatory as a file, for its symbols.
     Purgatory,
     /// The purgatories for Linux and for kexec-tools.
@@ -95,6 +97,8 @@ impl Need {
             Self::Ovmf => context.ovmf().map(drop),
             Self::VirtioMem => context.virtio_mem().map(drop),
             Self::DebianDisk => context.debian_disk().map(drop),
+            Self::Mke2fs => context.mke2fs().map(drop),
+            Self::MkfsXfs => context.mkfs_xfs().map(drop),
             Self::Purgatory => all_built(context, &[context::PURGATORY]),
             Self::DropIns => all_built(context, DROP_INS),
             Self::CrashHotplug | Self::NoCrashHotplug | Self::Hotplug | Self::Kcore => Ok(()),

@@ -6,17 +6,25 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
 use capture_init::{RAW_HEADER_LEN, RawHeader, Record, State};
 use vmcore_filter::{Checked, DumpFile, PAGE_LEN, Page, PageState, Vmcore};
 
 use super::capture::{Crashed, PANIC};
 use super::first::{FREED, FREED_PAGES, Victim};
+use super::load::json;
 use crate::error::{Error, check, check_eq};
+use crate::evidence::outcome::Outcome;
 use crate::machine::disk::PARTITION_AT;
+use crate::machine::vm::Arrival;
 
 /// What it says when the dump is on the medium.
 const IS_SAVED: &str = "kdump-capture: the dump is saved in ";
+
+/// What it, or its kernel (`out_of_memory`, mm/oom_kill.c), says if there will be none.
+const NO_DUMP: [&str; 3] =
+    ["there is no complete dump in ", "no dump without a target", "System is deadlocked on memory"];
 
 /// A capture.
 pub struct Saved {
@@ -40,6 +48,14 @@ impl Saved {
         let dump = DumpFile::open(file, PARTITION_AT + dump.offset)
             .map_err(|error| unreadable(image, error))?;
         Ok(Self { record: header.record, log, dump })
+    }
+
+    /// A dump that the guest has copied to the partition of a disk, with its record and its log.
+    pub fn copied(record: &str, log: String, image: &Path) -> Result<Self, Error> {
+        let record = json(record)?;
+        let file = File::open(image).map_err(Error::file("open", image))?;
+        let dump = DumpFile::open(file, PARTITION_AT).map_err(|error| unreadable(image, error))?;
+        Ok(Self { record, log, dump })
     }
 
     /// The record in the partition of a disk's image.
@@ -136,10 +152,10 @@ impl Saved {
         check!(found <= most, "freed pages in the dump: expected at most {most}, found {found}")
     }
 
-    /// Notes the figures of the capture.
-    pub fn note(&self, crashed: &mut Crashed<'_, '_>) {
+    /// Notes the figures of the capture, which /init had saved so long after the panic.
+    pub fn note(&self, outcome: &mut Outcome, saved_after: Duration) {
+        outcome.fact("panic to dump saved", format!("{:.1} s", saved_after.as_secs_f64()));
         let Record { dump, times, memory, .. } = &self.record;
-        let outcome = &mut crashed.stage.outcome;
         if let Some(dump) = dump {
             outcome.fact("dump: size", format!("{} bytes", dump.bytes));
             let pages = dump.pages.unwrap_or_default();
@@ -178,12 +194,28 @@ fn unreadable(file: &Path, error: impl fmt::Display) -> Error {
 }
 
 impl Crashed<'_, '_> {
-    /// Waits until /init has said that the dump is saved, and for the reset after that.
-    pub fn await_saved(&mut self) -> Result<(), Error> {
-        let from = std::time::Instant::now();
-        self.await_words("the dump is saved", IS_SAVED)?;
-        let took = format!("{:.1} s", from.elapsed().as_secs_f64());
-        self.stage.outcome.fact("panic to dump saved", took);
-        Ok(())
+    /// Whether /init says that the dump is saved before the machine is reset, which ends it.
+    pub fn saved_or_reset(&mut self) -> Result<bool, Error> {
+        loop {
+            match self.vm.next_or_end("the dump to be saved, or the reset")? {
+                Arrival::Console(line) if line.text.contains(IS_SAVED) => return Ok(true),
+                Arrival::End => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits until /init has said that the dump is saved. Returns how long after the panic.
+    pub fn await_saved(&mut self) -> Result<Duration, Error> {
+        loop {
+            let Arrival::Console(line) = self.vm.next("the dump to be saved")? else { continue };
+            if let Some(words) = NO_DUMP.into_iter().find(|words| line.text.contains(words)) {
+                return Err(Error::Failed(format!("no dump: the capture kernel said {words:?}")));
+            }
+            if line.text.contains(IS_SAVED) {
+                self.stage.outcome.at(line.at, "the dump is saved");
+                return Ok(line.at.saturating_duration_since(self.panicked_at));
+            }
+        }
     }
 }

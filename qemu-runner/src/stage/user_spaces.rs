@@ -66,10 +66,9 @@ impl Stage<'_> {
             for module in setup.modules.iter().filter(|module| !modules.is_built_in(module)) {
                 drivers.extend(modules.with_dependencies(module)?);
             }
-            for (path, bytes) in modules.installed(setup.modules, &kernel.release)? {
+            for (path, bytes) in modules.installed(&setup.modules, &kernel.release)? {
                 first.file(&path, 0o644, &bytes);
             }
-            // It says whether the kernel decompresses modules.
             let config = format!("config-{}", kernel.release);
             let beside = kernel.vmlinuz.with_file_name(&config);
             if beside.exists() {

@@ -58,7 +58,10 @@ impl Fetch<'_> {
             .part(Name::Busybox, "busybox", known.as_ref(), |tree| program::busybox(supply, tree));
         let mut all = BTreeMap::new();
         for series in &kernels::SERIES {
-            let known = old.and_then(|old| old.kernels.get(series.name));
+            // An earlier release fetched no modules.
+            let known = old
+                .and_then(|old| old.kernels.get(series.name))
+                .filter(|known| matches!(known, Part::Present(kernel) if kernel.modules.is_some()));
             let label = format!("kernel-{}", series.name);
             let get = |tree: &Path| kernels::get(supply, tree, series);
             all.insert(series.name.to_string(), self.part(Name::Kernels, &label, known, get));
@@ -83,6 +86,8 @@ impl Fetch<'_> {
             kexec: program(Name::Kexec, "kexec-tools", "kexec", |old| &old.kexec),
             udev: program(Name::Udev, "udev", "udevadm", |old| &old.udev),
             flock: program(Name::Flock, "util-linux", "flock", |old| &old.flock),
+            mke2fs: program(Name::Mke2fs, "e2fsprogs", "mke2fs", |old| &old.mke2fs),
+            mkfs_xfs: program(Name::MkfsXfs, "xfsprogs", "mkfs.xfs", |old| &old.mkfs_xfs),
             ovmf: self.part(Name::Ovmf, "ovmf", old.map(|old| &old.ovmf), |tree| {
                 program::ovmf(supply, tree)
             }),
@@ -202,6 +207,8 @@ fn rows(assets: &Assets) -> Vec<Row> {
         program(Name::Kexec, "kexec-tools", &assets.kexec),
         program(Name::Udev, "udev", &assets.udev),
         program(Name::Flock, "flock", &assets.flock),
+        program(Name::Mke2fs, "mke2fs", &assets.mke2fs),
+        program(Name::MkfsXfs, "mkfs.xfs", &assets.mkfs_xfs),
         row(Name::Ovmf, "ovmf", true, &assets.ovmf, |ovmf| ovmf.code.display().to_string()),
         row(Name::Browser, "browser", false, &assets.browser, |browser| browser.version.clone()),
         row(Name::DebianDisk, "debian disk", false, &assets.debian_disk, |disk| {
@@ -246,7 +253,12 @@ mod tests {
         let repo = Repository { root: root.to_path_buf() };
         let at = |name: &str| repo.assets().join(name);
         let missing = || Part::<GuestProgram>::Missing("no".into());
-        let kernel = Kernel { vmlinuz: at("vmlinuz"), release: "6.12".into(), virtio_mem: None };
+        let kernel = Kernel {
+            vmlinuz: at("vmlinuz"),
+            release: "6.12".into(),
+            virtio_mem: None,
+            modules: None,
+        };
         let qemu = Qemu {
             program: at("qemu"),
             library_path: vec![],
@@ -261,6 +273,8 @@ mod tests {
             kexec: missing(),
             udev: missing(),
             flock: missing(),
+            mke2fs: missing(),
+            mkfs_xfs: missing(),
             ovmf: Part::Present(Ovmf { code: "code".into(), vars: "vars".into() }),
             debian_disk: Part::Missing("no".into()),
             browser: Part::Missing("no".into()),
@@ -286,7 +300,17 @@ mod tests {
         // What is not wanted, and what the gate can do without, may be missing.
         demand(&assets, |name| [Name::Busybox, Name::Ovmf, Name::Browser].contains(&name)).unwrap();
         let error = demand(&assets, |_| true).unwrap_err().to_string();
-        for part in ["kernel 6.1", "kernel 6.12", "makedumpfile", "kexec-tools", "udev", "flock"] {
+        let required = [
+            "kernel 6.1",
+            "kernel 6.12",
+            "makedumpfile",
+            "kexec-tools",
+            "udev",
+            "flock",
+            "mke2fs",
+            "mkfs.xfs",
+        ];
+        for part in required {
             assert!(error.contains(&format!("  {part}: ")), "{part} is not in {error}");
         }
         for part in ["busybox", "ovmf", "kernel 7", "debian disk", "browser"] {

@@ -91,7 +91,7 @@ pub fn get(supply: &Supply<'_>, directory: &Path) -> Result<DebianDisk> {
         command::tail(&made.stderr)
     );
     sh.remove_path(&system.root)?;
-    let kernel = Kernel { vmlinuz, release, virtio_mem: None };
+    let kernel = Kernel { vmlinuz, release, virtio_mem: None, modules: None };
     let packages = all.iter().map(Package::spec).collect();
     Ok(DebianDisk { image, kernel, initrd, packages, recipe: recipe(), debugfs, e2fsck })
 }

@@ -1,6 +1,6 @@
 //! Debian's kernels for cloud machines: the newest of each series that the archive has.
 //!
-//! * On exit: a vmlinuz, its driver for virtio-mem if its package has one, and its release as
+//! * On exit: a vmlinuz, its modules, the driver for virtio-mem if it has one, and its release as
 //!   `uname -r` prints it. No point release is named here, because it leaves the archive when the
 //!   next one arrives.
 
@@ -35,6 +35,9 @@ const NEWEST: &str = "linux-image-cloud-amd64";
 /// Since 6.19, linux-image-* is empty and linux-binary-* has the vmlinuz.
 const PREFIXES: [&str; 2] = ["linux-binary-", "linux-image-"];
 
+/// Since 6.19, its modules, and what is known of them, are in packages of their own.
+const MODULES: [&str; 2] = ["linux-modules-", "linux-base-"];
+
 /// Fetches the newest kernel of a series.
 pub fn get(supply: &Supply<'_>, tree: &Path, series: &Series) -> Result<Kernel> {
     let root = supply.root(series.release)?;
@@ -42,19 +45,22 @@ pub fn get(supply: &Supply<'_>, tree: &Path, series: &Series) -> Result<Kernel> 
     let packages = root.closure(&[NEWEST], suite)?;
     let (package, release) = carrier(&packages, series.name)
         .with_context(|| format!("{NEWEST} is not of series {} any more", series.name))?;
-    root.unpack(std::slice::from_ref(package), tree)?;
+    let modules = MODULES.map(|prefix| format!("{prefix}{release}"));
+    let modules = packages.iter().filter(|package| modules.contains(&package.name)).cloned();
+    let wanted: Vec<Package> = modules.chain([package.clone()]).collect();
+    root.unpack(&wanted, tree)?;
     let places = [format!("boot/vmlinuz-{release}"), format!("usr/lib/modules/{release}/vmlinuz")];
     let vmlinuz = places.iter().map(|place| tree.join(place)).find(|file| file.is_file());
     let vmlinuz = vmlinuz
         .with_context(|| format!("{} contains no {}", package.spec(), places.join(" and no ")))?;
-    let drivers = ["usr/lib", "lib"].into_iter().flat_map(|lib| {
-        ["ko.xz", "ko"].map(|ending| {
-            let virtio = tree.join(lib).join("modules").join(release).join("kernel/drivers/virtio");
-            virtio.join(format!("virtio_mem.{ending}"))
-        })
+    let directories = ["usr/lib", "lib"].map(|lib| tree.join(lib).join("modules").join(release));
+    let modules = directories.into_iter().find(|at| at.join("modules.builtin").is_file());
+    let drivers = modules.as_ref().map(|modules| modules.join("kernel/drivers/virtio"));
+    let drivers = drivers.into_iter().flat_map(|drivers| {
+        ["ko.xz", "ko"].map(|ending| drivers.join(format!("virtio_mem.{ending}")))
     });
     let virtio_mem = drivers.into_iter().find(|file| file.is_file());
-    Ok(Kernel { vmlinuz, release: release.to_owned(), virtio_mem })
+    Ok(Kernel { vmlinuz, release: release.to_owned(), virtio_mem, modules })
 }
 
 /// The newest kernel of a series in the guests' release: its package, and its release.

@@ -33,6 +33,9 @@ pub struct Origin {
     /// Bytes of the initrd of `--capture`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initrd_len: Option<u64>,
+    /// Bytes of memory that the capture kernel needs besides the image, with that initrd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<u64>,
 }
 
 impl Origin {
@@ -52,7 +55,7 @@ impl Origin {
         }
         files.extend(FileIdentity::of(program).ok().map(|identity| (PROGRAM.to_owned(), identity)));
         let target = options.capture.as_ref().and_then(|place| capture::target_now(root, place));
-        Self { options: options.words(), files, target, initrd_len: None }
+        Self { options: options.words(), files, target, initrd_len: None, room: None }
     }
 
     /// The same, with the files of the modules of an `armed` image as they are now.
@@ -70,6 +73,7 @@ impl Origin {
         self.files.extend(initrd.files.clone());
         self.target = Some(initrd.target.clone());
         self.initrd_len = Some(initrd.initrd.bytes.len() as u64);
+        self.room = Some(initrd.room);
     }
 
     /// Replaces identities by those of the files that were actually read, in case their paths were

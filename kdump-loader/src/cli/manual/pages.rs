@@ -3,7 +3,7 @@
 use super::*;
 
 /// In the order of `--help`.
-pub const PAGES: [Manual; 16] = [
+pub const PAGES: [Manual; 18] = [
     Manual {
         command: "",
         notes: &["Data goes to standard output, messages to standard error."],
@@ -154,6 +154,35 @@ pub const PAGES: [Manual; 16] = [
             ),
         ],
         see_also: &[("kdump-loader-load", "8"), ("kdump-loader-snapshot", "8")],
+    },
+    Manual {
+        command: "estimate",
+        notes: &[
+            "The sizes are rounded up to a multiple of 8 MiB. They are from tests of Debian's \
+             kernels in QEMU; other kernels and drivers may need more. Test one panic.",
+        ],
+        exit: DONE,
+        files: &[CONFIG],
+        examples: &[
+            ("For the config and for --capture /var/crash:", "kdump-loader estimate"),
+            ("For a partition:", "kdump-loader estimate --capture /dev/vda3"),
+        ],
+        see_also: &[("kdump-loader-load", "8"), ("kdump-loader-test", "8")],
+    },
+    Manual {
+        command: "test",
+        notes: &["The name that --panic asks for is read from standard input."],
+        exit: &[
+            ("0", "Every check succeeded."),
+            ("1", "A check failed, or the panic was not confirmed. The message says why."),
+            ("2", "Usage error."),
+        ],
+        files: &[CONFIG, ARMED],
+        examples: &[
+            ("Test what the armed image depends on:", "kdump-loader test"),
+            ("Panic, and see after the reboot how it went:", "kdump-loader test --panic"),
+        ],
+        see_also: &[("kdump-loader-status", "8"), ("kdump-loader-last", "8")],
     },
     Manual {
         command: "inspect",

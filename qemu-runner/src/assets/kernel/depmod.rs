@@ -54,12 +54,18 @@ impl Modules {
             }
             installed.push((guest(&below(file)), host::read(file)?));
         }
-        let built_in = host::read(&self.directory().join("modules.builtin"))?;
+        // The kernel's configuration, which says whether it decompresses modules, is here or beside
+        // the kernel.
+        for name in ["modules.builtin", "config"] {
+            let path = self.directory().join(name);
+            if path.is_file() {
+                installed.push((guest(name), host::read(&path)?));
+            }
+        }
         installed.extend([
             (guest("modules.dep"), dep.into_bytes()),
             (guest("modules.alias"), alias.into_bytes()),
             (guest("modules.softdep"), softdep.into_bytes()),
-            (guest("modules.builtin"), built_in),
         ]);
         Ok(installed)
     }

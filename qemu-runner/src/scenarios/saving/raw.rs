@@ -1,60 +1,57 @@
 //! `capture-raw`: the loader makes the initrd, and its /init saves the dump to a partition.
 
-use crate::error::{Error, expect_words};
-use crate::machine::disk::{Bus, PART_UUID};
+use super::case::{Case, NEW, arm};
+use crate::error::Error;
+use crate::guest::setup::Content;
+use crate::machine::disk::{Bus, part_uuid};
 use crate::scenario::table;
+use crate::stage::Stage;
 use crate::stage::saved::Saved;
-use crate::stage::{First, RESET_DELAY_S, Setup, SetupDisk, Stage, guest};
-
-/// The smallest crash memory in which kernels of this series were seen to capture.
-pub(crate) const CRASHKERNEL: &str = "80M";
-/// MiB of the disk.
-const DISK: u64 = 512;
 
 table! {
-    "capture-raw", [CrashHotplug], |stage| raw(stage, Bus::VirtioBlk, &["virtio_blk"]),
+    "capture-raw", [CrashHotplug], |stage| raw(stage, on(Bus::VirtioBlk)),
         "in 80 MiB of crash memory, the initrd that the loader makes saves a dump with hot-added \
-         memory and CPU to a raw partition";
+         memory and CPU to a raw partition, and leaves free pages out";
+    "capture-raw-nvme", [CrashHotplug], |stage| raw(stage, on(Bus::Nvme)),
+        "`capture-raw` on an NVMe drive", lab: Like("capture-raw");
+    "capture-raw-ahci", [CrashHotplug], |stage| raw(stage, on(Bus::Ahci)),
+        "`capture-raw` on a SATA disk", lab: Like("capture-raw");
+    "capture-raw-virtio-scsi", [CrashHotplug], |stage| raw(stage, on(Bus::VirtioScsi)),
+        "`capture-raw` on a SCSI disk", lab: Like("capture-raw");
+    "new-kernel-capture-raw", [Kernel(NEW), CrashHotplug],
+        |stage| raw(stage, on(Bus::VirtioBlk).on_new_kernel()),
+        "`capture-raw` in 96 MiB with Debian's newest kernel", lab: Like("capture-raw");
+    "capture-raw-4g", [CrashHotplug],
+        |stage| raw(stage, Case { memory_mib: 4 << 10, cpus: 1, ..on(Bus::VirtioBlk) }),
+        "`capture-raw` on a machine of 4 GiB with one CPU", lab: Like("capture-raw");
+    "capture-raw-64g", [CrashHotplug],
+        |stage| raw(stage, Case { memory_mib: 64 << 10, cpus: 8, ..on(Bus::VirtioBlk) }),
+        "`capture-raw` on a machine of 64 GiB with eight CPUs", lab: Like("capture-raw");
 }
 
-fn raw(stage: &mut Stage<'_>, bus: Bus, modules: &'static [&'static str]) -> Result<(), Error> {
-    let setup = Setup {
-        crashkernel: Some(CRASHKERNEL),
-        dimms: 1,
-        spare_cpus: 1,
-        makedumpfile: false,
-        disks: vec![SetupDisk::of(bus, DISK)],
-        modules,
-        ..Setup::default()
-    };
-    let mut first = stage.boot(&setup)?;
+const fn on(bus: Bus) -> Case {
+    Case::of(bus, Content::Nothing)
+}
+
+fn raw(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
+    let mut first = stage.boot(&case.setup())?;
     first.load_drivers()?;
-    arm(&mut first, &format!("PARTUUID={PART_UUID}"), "")?;
+    let target = format!("PARTUUID={}", part_uuid(0));
+    arm(&mut first, &target, &format!("the dump goes to {target}"))?;
     let dimm = first.grow()?;
     let listed = first.free_pages(&dimm)?;
     let image = first.disk(0);
     let mut crashed = first.panic(None)?;
-    crashed.await_saved()?;
+    let after = crashed.await_saved()?;
     crashed.orderly_reset()?;
 
     let saved = Saved::in_partition(&image)?;
     saved.expect_complete(&crashed.victim)?;
     saved.expect_without_freed(listed)?;
-    saved.note(&mut crashed);
+    saved.note(&mut crashed.stage.outcome, after);
+    case.note(&mut crashed.stage.outcome, &crashed.victim, after, saved.record);
     if crashed.stage.context.keeps_dump() {
         crashed.keep_saved(&image)?;
     }
     Ok(())
-}
-
-/// Arms with an initrd that the loader makes.
-pub(crate) fn arm(first: &mut First<'_, '_>, target: &str, options: &str) -> Result<(), Error> {
-    let command = format!(
-        "{} load --kernel {} --capture {target} --reset-delay {RESET_DELAY_S} --json {options}",
-        guest::LOADER,
-        guest::KERNEL
-    );
-    let (_, words) = first.load(&command)?;
-    first.note(&words);
-    expect_words("`load`", &words, &[&format!("the dump goes to {target}"), "its initrd has"])
 }

@@ -7,18 +7,20 @@ use std::path::Path;
 
 use capture_init::{Format, RawHeader, State};
 
-use super::raw::{CRASHKERNEL, arm};
+use super::case::arm;
 use crate::error::{Error, check, check_eq};
-use crate::machine::disk::{Bus, PART_UUID, PARTITION_AT};
+use crate::machine::disk::{Bus, PARTITION_AT, part_uuid};
 use crate::scenario::table;
 use crate::stage::saved::Saved;
 use crate::stage::{Crashed, First, PANIC, Setup, SetupDisk, Stage};
 
+/// Crash memory in which every such capture was seen to work.
+const CRASHKERNEL: &str = "80M";
 /// MiB of memory, and of a disk that is large enough for an unfiltered copy of it.
 const MEMORY: u64 = 512;
 const DISK: u64 = 640;
 /// MiB of a disk that is too small for the dump.
-const SMALL_DISK: u64 = 24;
+pub(super) const SMALL_DISK: u64 = 24;
 /// The disk's nodes in the first kernel.
 const NODE: &str = "/dev/nvme0n1";
 const PARTITION_NODE: &str = "/dev/nvme0n1p1";
@@ -33,7 +35,7 @@ const KEYS_WORK: &str = "--append sysrq_always_enabled";
 /// (Documentation/admin-guide/sysrq.rst).
 const KILL: &str = "alt-sysrq-f";
 /// The last message.
-const RESET: &str = "kdump-capture: resetting the machine";
+pub(super) const RESET: &str = "kdump-capture: resetting the machine";
 
 table! {
     "capture-full", [], full,
@@ -78,7 +80,8 @@ fn missing(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.note("the partition table is gone");
     let image = first.disk(0);
     let mut crashed = first.panic(None)?;
-    let id = format!("no disk or partition has partition UUID {PART_UUID}; this kernel sees nvme0");
+    let id = part_uuid(0);
+    let id = format!("no disk or partition has partition UUID {id}; this kernel sees nvme0");
     expect_end(&mut crashed, &[&id, "last messages follow", PANIC, RESET])?;
     check!(!RawHeader::is_ours(&start(&image)?), "the partition: expected no header")
 }
@@ -185,17 +188,18 @@ fn armed<'s, 'c>(
         memory_mib: MEMORY,
         makedumpfile: false,
         disks: vec![disk],
-        modules: &["nvme"],
+        modules: vec!["nvme"],
         ..Setup::default()
     };
     let mut first = stage.boot(&setup)?;
     first.load_drivers()?;
-    arm(&mut first, &format!("PARTUUID={PART_UUID}"), options)?;
+    let target = format!("PARTUUID={}", part_uuid(0));
+    arm(&mut first, &format!("{target} {options}"), &format!("the dump goes to {target}"))?;
     Ok(first)
 }
 
 /// Waits for each of these messages in turn, and for the reset after them.
-fn expect_end(crashed: &mut Crashed<'_, '_>, messages: &[&str]) -> Result<(), Error> {
+pub(super) fn expect_end(crashed: &mut Crashed<'_, '_>, messages: &[&str]) -> Result<(), Error> {
     for message in messages {
         crashed.await_words(&format!("/init says: {message}"), message)?;
     }

@@ -1,0 +1,243 @@
+//! `cargo lab capture`: machines of every kind panic, and the /init of `load --capture` saves the
+//! dump. Every scenario of `cargo xtask qemu` that is like `capture-raw` or `capture-ext4`.
+//!
+//! *On entry*: nothing; what is missing is brought and built.
+//!
+//! *On exit*: a table on stdout; with `--write` also in docs/, with its record. A run without a
+//! complete dump is an error at the end.
+
+use std::fmt;
+
+use anyhow::{Result, ensure};
+use qemu_runner::{Lab, SavedDump, Scenario, scenarios};
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Machine;
+use crate::record;
+use crate::repository::{Repository, explain};
+
+const RECORD: &str = "docs/capture-matrix.jsonl";
+const TABLE: &str = "docs/capture-matrix.md";
+/// The scenarios of the gate; the others are like one of them.
+const IN_GATE: [&str; 2] = ["capture-raw", "capture-ext4"];
+
+/// How to read the table.
+const NOTES: &str = "\
+Each run boots a machine under QEMU (TCG) with Debian's kernel for cloud machines, arms it with
+`load --capture`, adds a DIMM of 1 GiB and a CPU, frees memory with known content, and panics it.
+A dump counts if everything in it was checked: each page can be read, a page written to the DIMM
+is there, freed pages are not, each CPU has its notes, and the log has the panic.
+
+* **memory**: of the machine before the DIMM, and its CPUs.
+* **free**: the least available memory of the capture kernel that /init has seen, of all runs.
+* **saved after**: from the console's line about the panic to /init's line about the dump, as the
+  host saw them: the median and the longest.
+* **dump**: the median.
+";
+
+/// Panic machines of every kind whose dumps the /init of `load --capture` saves
+#[derive(clap::Args)]
+pub struct Args {
+    /// Runs of each scenario
+    #[arg(long, default_value_t = 1)]
+    count: u32,
+    /// Only these scenarios
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Stop after so many, for a machine with other work; --resume goes on from there
+    #[arg(long, value_name = "N", requires = "write")]
+    at_most: Option<usize>,
+    /// Write docs/capture-matrix.jsonl and docs/capture-matrix.md
+    #[arg(long)]
+    write: bool,
+    /// Keep the runs that docs/capture-matrix.jsonl has, and add only those that it lacks
+    #[arg(long, requires = "write")]
+    resume: bool,
+}
+
+/// One run.
+#[derive(Debug, Serialize, Deserialize)]
+struct Run {
+    scenario: String,
+    /// Counts the runs of this scenario, from 1.
+    number: u32,
+    /// The dump; otherwise the error.
+    result: Result<SavedDump, String>,
+}
+
+impl Args {
+    pub fn run(&self, repo: &Repository) -> Result<()> {
+        let rows: Vec<&Scenario> = scenarios().iter().filter(|row| self.wants(row)).collect();
+        ensure!(!rows.is_empty(), "no scenario of the matrix has one of these names");
+        let context = repo.prepare_guests(None)?;
+        let begun = record::begun::<Run>(repo, RECORD, self.resume)?;
+        let has = |row: &Scenario, number| {
+            begun.1.iter().any(|run| run.scenario == row.name && run.number == number)
+        };
+        let lacked = (1..=self.count)
+            .flat_map(|number| rows.iter().map(move |row| (*row, number)))
+            .filter(|(row, number)| !has(row, *number));
+        let now: Vec<_> = lacked.take(self.at_most.unwrap_or(usize::MAX)).collect();
+        let path = self.write.then_some(RECORD);
+        let (machine, runs) = record::series(repo, path, begun, now, |(row, number)| {
+            let outcome = row.run(&context).map_err(explain);
+            let result = outcome.map_err(|error| error.to_string()).and_then(|outcome| {
+                outcome.evidence.saved.ok_or_else(|| "it is not of the matrix".to_owned())
+            });
+            let run = Run { scenario: row.name.to_owned(), number, result };
+            let line = run.sentence();
+            Ok((run, line))
+        })?;
+        let report = Report { machine, runs };
+        record::print(repo, TABLE, self.write, &report)?;
+        let failed = report.runs.iter().filter(|run| run.result.is_err()).count();
+        ensure!(failed == 0, "{failed} of {} runs have no complete dump", report.runs.len());
+        Ok(())
+    }
+
+    fn wants(&self, row: &Scenario) -> bool {
+        let like = match row.lab {
+            Some(Lab::Like(name)) => name,
+            Some(Lab::NotOurs(_)) => return false,
+            None => row.name,
+        };
+        IN_GATE.contains(&like)
+            && (self.only.is_empty() || self.only.iter().any(|name| name == row.name))
+    }
+}
+
+impl Run {
+    fn sentence(&self) -> String {
+        let name = format!("{} {}", self.scenario, self.number);
+        match &self.result {
+            Ok(saved) => format!("{name}: saved after {:.1} s", saved.saved_after.as_secs_f64()),
+            Err(error) => format!("{name}: no complete dump\n{error}"),
+        }
+    }
+}
+
+struct Report {
+    machine: Machine,
+    runs: Vec<Run>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machine, runs } = self;
+        writeln!(out, "# Dumps by `--capture`, on every kind of machine\n")?;
+        writeln!(out, "Written by `cargo lab capture --write` on {machine}.\n")?;
+        writeln!(out, "{NOTES}")?;
+        writeln!(
+            out,
+            "| scenario | Linux | target | bus | memory | crashkernel= | dumps | free, MiB \
+             | saved after, s | dump, MiB |\n\
+             | --- | --- | --- | --- | --- | --- | --- | ---: | ---: | ---: |"
+        )?;
+        let mut names: Vec<&str> = Vec::new();
+        for run in runs {
+            if !names.contains(&run.scenario.as_str()) {
+                names.push(&run.scenario);
+            }
+        }
+        for name in names {
+            let of: Vec<&Run> = runs.iter().filter(|run| run.scenario == name).collect();
+            row(out, name, &of)?;
+        }
+        let failed: Vec<&Run> = runs.iter().filter(|run| run.result.is_err()).collect();
+        if !failed.is_empty() {
+            writeln!(out, "\n## Without a complete dump\n")?;
+        }
+        for run in failed {
+            let error = run.result.as_ref().err().map_or("", |error| error);
+            let last = error.lines().last().unwrap_or_default();
+            writeln!(out, "* {} {}: {last}", run.scenario, run.number)?;
+        }
+        Ok(())
+    }
+}
+
+fn row(out: &mut fmt::Formatter<'_>, name: &str, runs: &[&Run]) -> fmt::Result {
+    let saved: Vec<&SavedDump> = runs.iter().filter_map(|run| run.result.as_ref().ok()).collect();
+    let dumps = format!("{} of {}", saved.len(), runs.len());
+    let Some(one) = saved.first() else {
+        return writeln!(out, "| `{name}` | | | | | | {dumps} | | | |");
+    };
+    let SavedDump { target, bus, release, crashkernel, memory_mib, cpus, .. } = one;
+    // Only the number.
+    let release = release.split(['+', '-']).next().unwrap_or_default();
+    let machine = format!("{} GiB, {cpus} CPU{}", memory_mib >> 10, plural(*cpus));
+    let free = saved.iter().map(|one| one.record.memory.lowest_available_kib).min().unwrap_or(0);
+    let seconds = sorted(saved.iter().map(|one| one.saved_after.as_secs_f64()));
+    let longest = seconds.last().copied().unwrap_or_default();
+    let bytes = sorted(saved.iter().map(|one| one.record.dump.map_or(0, |dump| dump.bytes) as f64));
+    writeln!(
+        out,
+        "| `{name}` | {release} | {target} | {bus} | {machine} | {crashkernel} | {dumps} \
+         | {:.1} | {:.1}, {longest:.1} | {:.1} |",
+        free as f64 / 1024.0,
+        median(&seconds),
+        median(&bytes) / f64::from(1 << 20),
+    )
+}
+
+fn plural(count: u32) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::tests::machine;
+
+    fn run(number: u32, seconds: Option<u64>) -> Run {
+        let result = seconds.map(|seconds| {
+            // As qemu-runner writes it.
+            let json = serde_json::json!({
+                "target": "ext4", "bus": "NVMe", "release": "6.12.118+deb13-cloud-amd64",
+                "crashkernel": "80M", "memory_mib": 1024, "cpus": 2,
+                "saved_after": { "secs": seconds, "nanos": 0 },
+                "record": {
+                    "version": 1, "state": "complete", "began": 1, "kernel": null,
+                    "log_bytes": null, "troubles": [],
+                    "dump": { "format": "kdump-compressed", "bytes": 3 << 20, "pages": null },
+                    "times": { "init_ms": 1, "target_ms": 2, "dump_ms": 3, "saved_ms": 4 },
+                    "memory": { "total_kib": 20_000, "lowest_available_kib": 1024 * (9 - number) },
+                },
+            });
+            serde_json::from_value(json).unwrap()
+        });
+        let result = result.ok_or_else(|| "a story\nit ended".to_owned());
+        Run { scenario: "capture-ext4-nvme".into(), number, result }
+    }
+
+    #[test]
+    fn row_has_the_worst_memory_and_the_longest_time_and_failures_are_named() {
+        let runs = vec![run(1, Some(5)), run(2, Some(7)), run(3, None), run(4, Some(6))];
+        let text = Report { machine: machine(), runs }.to_string();
+        let row = "| `capture-ext4-nvme` | 6.12.118 | ext4 | NVMe | 1 GiB, 2 CPUs | 80M | 3 of 4 \
+                   | 5.0 | 6.0, 7.0 | 3.0 |\n";
+        assert!(text.contains(row), "{text}");
+        assert!(text.ends_with("* capture-ext4-nvme 3: it ended\n"), "{text}");
+    }
+
+    #[test]
+    fn matrix_has_every_bus_and_filesystem_and_no_measurement_or_trouble() {
+        let all = Args { count: 1, only: vec![], at_most: None, write: false, resume: false };
+        let names: Vec<_> =
+            scenarios().iter().filter(|row| all.wants(row)).map(|row| row.name).collect();
+        for name in ["capture-raw", "capture-xfs-virtio-scsi", "new-kernel-capture-ext4"] {
+            assert!(names.contains(&name), "{names:?}");
+        }
+        assert!(!names.iter().any(|name| name.contains("least") || name.ends_with("full")));
+    }
+}

@@ -1,0 +1,117 @@
+//! A machine whose dump the /init of `load --capture` saves: bus, filesystem, kernel, size.
+
+use std::time::Duration;
+
+use capture_init::Record;
+
+use crate::error::{Error, expect_words};
+use crate::evidence::outcome::{Outcome, SavedDump};
+use crate::guest::setup::Content;
+use crate::machine::disk::Bus;
+use crate::stage::{First, RESET_DELAY_S, Setup, SetupDisk, Victim, guest};
+
+/// MiB of the disk for dumps. mkfs.xfs makes no filesystem below 300 MiB.
+const DISK: u64 = 512;
+/// The newest series. It comes from a repository that keeps no old versions, so it may be gone.
+pub const NEW: &str = "7";
+
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub bus: Bus,
+    /// What is on the partition.
+    pub content: Content,
+    pub series: Option<&'static str>,
+    /// What `estimate` says.
+    pub crashkernel: &'static str,
+    pub memory_mib: u64,
+    pub cpus: u32,
+}
+
+impl Case {
+    /// A machine of 1 GiB with two CPUs and Linux 6.12.
+    pub const fn of(bus: Bus, content: Content) -> Self {
+        let (memory_mib, cpus) = (1024, crate::stage::BOOT_CPUS);
+        let crashkernel = match content {
+            // The module takes 12 MB while it is loaded.
+            Content::Xfs => "88M",
+            Content::Nothing | Content::Ext4 => "80M",
+        };
+        Self { bus, content, series: None, crashkernel, memory_mib, cpus }
+    }
+
+    /// The same on Debian's newest kernel.
+    pub const fn on_new_kernel(self) -> Self {
+        let crashkernel = match self.content {
+            Content::Xfs => "104M",
+            Content::Nothing | Content::Ext4 => "96M",
+        };
+        Self { series: Some(NEW), crashkernel, ..self }
+    }
+
+    /// The machine, with a DIMM and a CPU to be added, and a second disk from which the host reads.
+    pub fn setup(&self) -> Setup {
+        let disk = |content| SetupDisk { content, ..SetupDisk::of(self.bus, DISK) };
+        let mut modules = match self.bus {
+            Bus::VirtioBlk => vec!["virtio_blk"],
+            Bus::Nvme => vec!["nvme"],
+            Bus::Ahci => vec!["ahci", "sd_mod"],
+            Bus::VirtioScsi => vec!["virtio_scsi", "sd_mod"],
+        };
+        modules.extend(self.content.name());
+        Setup {
+            series: self.series,
+            crashkernel: Some(self.crashkernel),
+            memory_mib: self.memory_mib,
+            cpus: self.cpus,
+            dimms: 1,
+            spare_cpus: 1,
+            makedumpfile: false,
+            disks: vec![disk(self.content), disk(Content::Nothing)],
+            modules,
+            ..Setup::default()
+        }
+    }
+
+    /// Where the guest has the partition of the disk of this number.
+    pub fn partition(&self, number: usize) -> String {
+        match self.bus {
+            Bus::VirtioBlk => format!("/dev/vd{}1", letter(number)),
+            Bus::Nvme => format!("/dev/nvme{number}n1p1"),
+            Bus::Ahci | Bus::VirtioScsi => format!("/dev/sd{}1", letter(number)),
+        }
+    }
+
+    /// Leaves a complete dump in the evidence.
+    pub fn note(&self, outcome: &mut Outcome, victim: &Victim, after: Duration, record: Record) {
+        outcome.evidence.saved = Some(SavedDump {
+            target: self.content.name().unwrap_or("partition").to_owned(),
+            bus: self.bus.name().to_owned(),
+            release: victim.release.clone(),
+            crashkernel: self.crashkernel.to_owned(),
+            memory_mib: self.memory_mib,
+            cpus: self.cpus,
+            saved_after: after,
+            record,
+        });
+    }
+}
+
+fn letter(number: usize) -> char {
+    ['a', 'b', 'c', 'd'][number]
+}
+
+/// The command line that arms with an initrd that the loader makes.
+pub fn arming(target: &str) -> String {
+    format!(
+        "{} load --kernel {} --capture {target} --reset-delay {RESET_DELAY_S} --json",
+        guest::LOADER,
+        guest::KERNEL
+    )
+}
+
+/// Arms with an initrd that the loader makes.
+pub fn arm(first: &mut First<'_, '_>, target: &str, said: &str) -> Result<(), Error> {
+    let (_, words) = first.load(&arming(target))?;
+    first.note(&words);
+    expect_words("`load`", &words, &[said, "its initrd has"])
+}

@@ -1,0 +1,108 @@
+//! `capture-ext4`, `capture-xfs`: the /init of `load --capture` saves the dump to a directory of a
+//! filesystem that the crashed kernel had mounted, and the next boot finds it there.
+
+use super::case::{Case, NEW, arm};
+use crate::error::{Error, check, check_eq, expect_words};
+use crate::guest::setup::Content;
+use crate::machine::disk::{Bus, part_uuid};
+use crate::scenario::table;
+use crate::stage::saved::Saved;
+use crate::stage::{First, Stage, guest};
+
+/// Where the filesystem is mounted, and the directory for dumps.
+pub(super) const MOUNTED: &str = "/var";
+pub(super) const DIRECTORY: &str = "/var/crash";
+
+table! {
+    "capture-ext4", [CrashHotplug, Mke2fs],
+        |stage| directory(stage, Case::of(Bus::VirtioBlk, Content::Ext4)),
+        "the initrd that the loader makes saves a dump to a directory on an ext4 that was in use; \
+         the next boot finds it there";
+    "capture-xfs", [CrashHotplug, MkfsXfs],
+        |stage| directory(stage, Case::of(Bus::VirtioBlk, Content::Xfs)),
+        "`capture-ext4` on xfs", lab: Like("capture-ext4");
+    "capture-ext4-nvme", [CrashHotplug, Mke2fs],
+        |stage| directory(stage, Case::of(Bus::Nvme, Content::Ext4)),
+        "`capture-ext4` on an NVMe drive", lab: Like("capture-ext4");
+    "capture-xfs-nvme", [CrashHotplug, MkfsXfs],
+        |stage| directory(stage, Case::of(Bus::Nvme, Content::Xfs)),
+        "`capture-xfs` on an NVMe drive", lab: Like("capture-ext4");
+    "capture-ext4-ahci", [CrashHotplug, Mke2fs],
+        |stage| directory(stage, Case::of(Bus::Ahci, Content::Ext4)),
+        "`capture-ext4` on a SATA disk", lab: Like("capture-ext4");
+    "capture-xfs-ahci", [CrashHotplug, MkfsXfs],
+        |stage| directory(stage, Case::of(Bus::Ahci, Content::Xfs)),
+        "`capture-xfs` on a SATA disk", lab: Like("capture-ext4");
+    "capture-ext4-virtio-scsi", [CrashHotplug, Mke2fs],
+        |stage| directory(stage, Case::of(Bus::VirtioScsi, Content::Ext4)),
+        "`capture-ext4` on a SCSI disk", lab: Like("capture-ext4");
+    "capture-xfs-virtio-scsi", [CrashHotplug, MkfsXfs],
+        |stage| directory(stage, Case::of(Bus::VirtioScsi, Content::Xfs)),
+        "`capture-xfs` on a SCSI disk", lab: Like("capture-ext4");
+    "new-kernel-capture-ext4", [Kernel(NEW), CrashHotplug, Mke2fs],
+        |stage| directory(stage, Case::of(Bus::VirtioBlk, Content::Ext4).on_new_kernel()),
+        "`capture-ext4` in 96 MiB with Debian's newest kernel", lab: Like("capture-ext4");
+    "new-kernel-capture-xfs", [Kernel(NEW), CrashHotplug, MkfsXfs],
+        |stage| directory(stage, Case::of(Bus::VirtioBlk, Content::Xfs).on_new_kernel()),
+        "`capture-xfs` in 96 MiB with Debian's newest kernel", lab: Like("capture-ext4");
+}
+
+fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
+    let mut first = stage.boot(&case.setup())?;
+    first.survive_resets()?;
+    mount(&mut first, &case)?;
+    first.vm.run_ok(&format!("mkdir {DIRECTORY}"))?;
+    arm(&mut first, DIRECTORY, &format!("of PARTUUID={}", part_uuid(0)))?;
+    let dimm = first.grow()?;
+    let listed = first.free_pages(&dimm)?;
+    // Its journal has something to replay.
+    first.vm.run_ok(&format!("echo unsynced >{MOUNTED}/unsynced"))?;
+    // The machine has what it needs, and no more.
+    let estimate = first.vm.run_ok(&format!(
+        "{} estimate --kernel {} --capture {DIRECTORY}",
+        guest::LOADER,
+        guest::KERNEL
+    ))?;
+    first.note(&estimate);
+    let needs = format!("crashkernel={} ", case.crashkernel);
+    expect_words("`estimate`", &estimate, &[&needs, "reserved now: "])?;
+    let tested = first.vm.run_ok(&format!("{} test", guest::LOADER))?;
+    first.note(&tested);
+    expect_words("`test`", &tested, &["ok      write: a file", "ok      status"])?;
+    let mut crashed = first.panic_by_test()?;
+    let after = crashed.await_saved()?;
+    let victim = crashed.victim.clone();
+
+    let mut first = crashed.boot_again(|_| Ok(()))?;
+    mount(&mut first, &case)?;
+    let folder = only_folder(&mut first)?;
+    // The host reads the dump from the other disk.
+    let copy = format!("dd if={folder}/vmcore of={} bs=1M && sync", case.partition(1));
+    first.vm.run_ok(&copy)?;
+    let [log, record] =
+        ["dmesg.txt", "capture.json"].map(|name| first.vm.run_ok(&format!("cat {folder}/{name}")));
+    let saved = Saved::copied(&record?, log?, &first.disk(1))?;
+    saved.expect_complete(&victim)?;
+    saved.expect_without_freed(listed)?;
+    let files = first.vm.run_ok(&format!("ls -1 {folder}"))?;
+    check_eq!(files, "capture.json\ndmesg.txt\nvmcore", "files in {folder}")?;
+    saved.note(&mut first.stage.outcome, after);
+    case.note(&mut first.stage.outcome, &victim, after, saved.record);
+    first.switch_off();
+    Ok(())
+}
+
+pub(super) fn mount(first: &mut First<'_, '_>, case: &Case) -> Result<(), Error> {
+    first.load_drivers()?;
+    let kind = case.content.name().unwrap_or_default();
+    let (device, point) = (case.partition(0), MOUNTED);
+    first.vm.run_ok(&format!("mkdir -p {point} && mount -t {kind} {device} {point}")).map(drop)
+}
+
+/// The one dump in the directory.
+pub(super) fn only_folder(first: &mut First<'_, '_>) -> Result<String, Error> {
+    let names = first.vm.run_ok(&format!("ls -1 {DIRECTORY}"))?;
+    let names: Vec<&str> = names.lines().collect();
+    check!(names.len() == 1, "folders in {DIRECTORY}: expected one, found {names:?}")?;
+    Ok(format!("{DIRECTORY}/{}", names[0]))
+}

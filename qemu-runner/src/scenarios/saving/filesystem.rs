@@ -1,0 +1,81 @@
+//! `capture-ext4-*`: a filesystem that is full, or that cannot be mounted after the panic.
+
+use capture_init::State;
+
+use super::case::{Case, arm};
+use super::directory::{DIRECTORY, MOUNTED, mount, only_folder};
+use super::trouble::{RESET, SMALL_DISK, expect_end};
+use crate::error::{Error, check_eq};
+use crate::guest::setup::Content;
+use crate::machine::disk::{Bus, part_uuid};
+use crate::scenario::table;
+use crate::stage::saved::Saved;
+use crate::stage::{First, PANIC, Setup, Stage};
+
+/// Where the group descriptors of a small ext4 are, in bytes: after the superblock, in its next
+/// block of 1024 or 4096 bytes.
+const DESCRIPTORS: [u64; 2] = [2048, 4096];
+
+table! {
+    "capture-ext4-full", [Mke2fs], full,
+        "a filesystem that is too small: the log, the record and the dump as far as it got are \
+         found by the next boot",
+        lab: Like("capture-full");
+    "capture-ext4-damaged", [Mke2fs], damaged,
+        "a filesystem that cannot be mounted: /init says what repairs it, and prints the last \
+         messages of the crashed kernel",
+        lab: Like("capture-full");
+}
+
+const CASE: Case = Case::of(Bus::Nvme, Content::Ext4);
+
+fn full(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut setup = CASE.setup();
+    setup.disks[0].mib = SMALL_DISK;
+    let mut first = armed(stage, &setup)?;
+    first.survive_resets()?;
+    let mut crashed = first.panic(None)?;
+    for message in ["the target is full after ", "there is no complete dump in ", RESET] {
+        crashed.await_words(&format!("/init says: {message}"), message)?;
+    }
+
+    let mut first = crashed.boot_again(|_| Ok(()))?;
+    mount(&mut first, &CASE)?;
+    let folder = only_folder(&mut first)?;
+    let files = first.vm.run_ok(&format!("ls -1 {folder}"))?;
+    check_eq!(files, "capture.json\ndmesg.txt\nvmcore.incomplete", "files in {folder}")?;
+    // The host reads the dump from the other disk.
+    let copy = format!("dd if={folder}/vmcore.incomplete of={} bs=1M", CASE.partition(1));
+    first.vm.run_ok(&format!("{copy} && sync"))?;
+    let [log, record] =
+        ["dmesg.txt", "capture.json"].map(|name| first.vm.run_ok(&format!("cat {folder}/{name}")));
+    let saved = Saved::copied(&record?, log?, &first.disk(1))?;
+    saved.expect_incomplete(State::Incomplete)?;
+    first.switch_off();
+    Ok(())
+}
+
+fn damaged(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = armed(stage, &CASE.setup())?;
+    first.vm.run_ok(&format!("umount {MOUNTED}"))?;
+    for at in DESCRIPTORS {
+        let device = CASE.partition(0);
+        first.vm.run_ok(&format!(
+            "dd if=/dev/urandom of={device} bs=64 count=1 seek={} conv=fsync,notrunc",
+            at / 64
+        ))?;
+    }
+    first.note("the filesystem is damaged");
+    let mut crashed = first.panic(None)?;
+    let said = ["cannot be mounted as ext4: ", "last messages follow", PANIC, RESET];
+    expect_end(&mut crashed, &said)
+}
+
+/// Boots a machine, and arms it to save to a directory.
+fn armed<'s, 'c>(stage: &'s mut Stage<'c>, setup: &Setup) -> Result<First<'s, 'c>, Error> {
+    let mut first = stage.boot(setup)?;
+    mount(&mut first, &CASE)?;
+    first.vm.run_ok(&format!("mkdir {DIRECTORY}"))?;
+    arm(&mut first, DIRECTORY, &format!("of PARTUUID={}", part_uuid(0)))?;
+    Ok(first)
+}
