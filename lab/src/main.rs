@@ -9,7 +9,9 @@
 //! long_life   many reloads in a row, and many devices that come and go
 //! pages/      pages and pictures, checked in a browser
 //! load_native what arming costs beside kexec-tools, on the bare CPU
+//! free_pages/ free pages, pages, size and time of our dumps beside makedumpfile's
 //! open_dump   crash and drgn open the dump of a machine that crashed after hotplug
+//! makedumpfile  the one of Debian unstable, for free_pages and open_dump
 //! plots/      the pictures in docs/, drawn from the records beside them
 //! ```
 //!
@@ -17,9 +19,11 @@
 
 mod bench;
 mod capture;
+mod free_pages;
 mod load_native;
 mod long_life;
 mod machine;
+mod makedumpfile;
 mod open_dump;
 mod pages;
 mod panics;
@@ -53,6 +57,7 @@ enum Command {
     LongLife(long_life::Args),
     Bench(bench::Args),
     LoadNative(load_native::Args),
+    FreePages(free_pages::Args),
     OpenDump(open_dump::Args),
     Pages(pages::Args),
     Plots(plots::Args),
@@ -84,6 +89,7 @@ fn run(command: Command) -> Result<()> {
         Command::LongLife(args) => args.run(&repo),
         Command::Bench(args) => args.run(&repo),
         Command::LoadNative(args) => args.run(&repo),
+        Command::FreePages(args) => args.run(&repo),
         Command::OpenDump(args) => args.run(&repo),
         Command::Pages(args) => args.run(&repo),
         Command::Plots(args) => args.run(&repo),

@@ -272,6 +272,7 @@ assets! {
     pub(crate) debian_disk: DebianDisk;
     pub browser: Browser;
     pub readers: Readers;
+    pub new_makedumpfile: GuestProgram;
 }
 
 /// The part itself, or the reason why it is absent.

@@ -31,8 +31,8 @@ mod debian {
     pub(super) mod stays_armed; // steps of it
     pub(super) mod last; // where the dump is, after the reboot
 }
-mod saving {
-    mod case; // on which machine
+pub(crate) mod saving {
+    pub(crate) mod case; // on which machine
     pub(super) mod raw; // to a partition
     pub(super) mod directory; // to a directory
     pub(super) mod trouble; // what goes wrong after the panic
