@@ -42,7 +42,7 @@ impl Case {
     /// The same on Debian's newest kernel.
     pub const fn on_new_kernel(self) -> Self {
         let crashkernel = match self.content {
-            Content::Xfs => "104M",
+            Content::Xfs => "112M",
             Content::Nothing | Content::Ext4 => "96M",
         };
         Self { series: Some(NEW), crashkernel, ..self }
