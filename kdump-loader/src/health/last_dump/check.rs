@@ -89,3 +89,79 @@ fn read(root: &Path, path: &str, offset: u64) -> Result<Check, String> {
         damaged => Check::Damaged { readable: saved, damaged },
     })
 }
+
+#[cfg(test)]
+#[path = "../../../../vmcore-filter/tests/dump/kernel.rs"]
+#[allow(dead_code, reason = "the filter's tests use more of it")]
+mod made_up;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::ops::ControlFlow;
+
+    use capture_init::{Dump, Record};
+    use vmcore_filter::{Level, Vmcore, dump};
+
+    use super::made_up::{KINDS, Kernel, PAGES};
+    use super::*;
+
+    /// A complete dump at an offset of a file, and what is known of it.
+    fn saved(root: &Path, offset: u64, format: Format) -> LastDump {
+        let core = Vmcore::from_bytes(Kernel::new(KINDS[2]).core()).unwrap();
+        let mut bytes = Vec::new();
+        let go_on = &mut |_| ControlFlow::Continue(());
+        let summary = dump(&core, Level::NoFreeOrZeroes, &mut bytes, go_on).unwrap();
+        bytes.truncate(summary.bytes as usize);
+        let len = bytes.len() as u64;
+        let file = [vec![0; offset as usize], bytes].concat();
+        fs::write(root.join("vmcore"), file).unwrap();
+        let mut record = Record::new(1000, 2000);
+        record.dump = Some(Dump { format, bytes: len, pages: None });
+        let capture = Some(Box::new(record));
+        LastDump::Saved { path: "/vmcore".into(), len, offset, capture, check: None }
+    }
+
+    fn checked(root: &Path, mut dump: LastDump) -> Check {
+        dump.check(root);
+        let LastDump::Saved { check, .. } = dump else { panic!("{dump:?}") };
+        check.expect("a check")
+    }
+
+    #[test]
+    fn sound_dump_is_read_to_its_end() {
+        let root = tempfile::tempdir().unwrap();
+        for offset in [0, 4096] {
+            let dump = saved(root.path(), offset, Format::KdumpCompressed);
+            let expected = Check::Sound { pages: PAGES as u64 };
+            assert_eq!(checked(root.path(), dump), expected, "{offset}");
+        }
+    }
+
+    #[test]
+    fn damaged_page_and_shortened_dump_are_bad() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("vmcore");
+        let dump = saved(root.path(), 0, Format::KdumpCompressed);
+        let sound = fs::read(&path).unwrap();
+        let mut damaged = sound.clone();
+        let last = damaged.len() - 40..damaged.len() - 8;
+        damaged[last].fill(0xff);
+        fs::write(&path, damaged).unwrap();
+        let found = checked(root.path(), dump.clone());
+        assert!(matches!(found, Check::Damaged { damaged: 1.., .. }), "{found:?}");
+        for len in [sound.len() / 2, 100] {
+            fs::write(&path, &sound[..len]).unwrap();
+            assert!(checked(root.path(), dump.clone()).is_bad(), "{len}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(checked(root.path(), dump).is_bad());
+    }
+
+    #[test]
+    fn dump_of_another_format_is_not_called_sound() {
+        let root = tempfile::tempdir().unwrap();
+        let dump = saved(root.path(), 0, Format::Makedumpfile);
+        assert_eq!(checked(root.path(), dump), Check::NotChecked);
+    }
+}
