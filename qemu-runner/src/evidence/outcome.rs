@@ -54,15 +54,17 @@ pub struct Evidence {
 /// A dump by the /init of `load --capture`, after everything in it was checked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SavedDump {
-    /// What it was saved to, and behind which bus.
+    /// The filesystem that it was saved to, or `partition`.
     pub target: String,
+    /// What its disk is behind.
     pub bus: String,
     /// `uname -r` of both kernels.
     pub release: String,
     /// The first kernel's `crashkernel=`.
     pub crashkernel: String,
-    /// The machine before anything was added to it.
+    /// The machine's memory before a DIMM was added.
     pub memory_mib: u64,
+    /// Its CPUs before one was added.
     pub cpus: u32,
     /// From the line about the panic to /init's line about the dump, both as the host saw them.
     pub saved_after: Duration,
