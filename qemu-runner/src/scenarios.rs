@@ -29,6 +29,7 @@ mod debian {
     pub(super) mod hotplug_service; // our own service
     pub(super) mod stays_armed; // steps of it
     pub(super) mod last; // where the dump is, after the reboot
+    pub(super) mod first_dump; // the README's lines
 }
 mod saving {
     mod case; // on which machine
@@ -50,6 +51,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         debian::service::all(),
         debian::hotplug_service::all(),
         debian::last::all(),
+        debian::first_dump::all(),
         storm::all(),
         panics::all(),
         peers::same_image::all(),
