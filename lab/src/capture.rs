@@ -24,7 +24,7 @@ const IN_GATE: [&str; 2] = ["capture-raw", "capture-ext4"];
 /// How to read the table.
 const NOTES: &str = "\
 Each run boots a machine under QEMU (TCG) with Debian's kernel for cloud machines, arms it with
-`load --capture`, adds a DIMM of 256 MiB and a CPU, frees memory with known content, and panics it.
+`load --capture`, adds a DIMM of 1 GiB and a CPU, frees memory with known content, and panics it.
 A dump counts if everything in it was checked: each page can be read, a page written to the DIMM
 is there, freed pages are not, each CPU has its notes, and the log has the panic.
 

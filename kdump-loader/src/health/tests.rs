@@ -233,7 +233,7 @@ fn initrd_of_capture_is_known_to_save_the_dump_to_its_target() {
     assert_eq!(room(20), ["room_to_spare"]);
     // As if another disk had taken its place.
     armed.write("dev/vdb", "");
-    assert_eq!(armed.found(), ["config_changed", "target_missing", "room_to_spare"]);
+    assert_eq!(armed.found(), ["config_changed", "room_to_spare", "target_missing"]);
 }
 
 #[test]
