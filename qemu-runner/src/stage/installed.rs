@@ -55,9 +55,9 @@ pub struct Guest {
     pub loader: bool,
     /// Whether the loader's package is there as [`PACKAGE`], installed nowhere.
     pub package: bool,
-    /// Whether the file system is in a partition, as an installer leaves it. The host cannot read
-    /// it then.
+    /// Whether the file system is in a partition, as an installer leaves it.
     pub partition: bool,
+    pub memory_mib: u64,
     pub crashkernel: &'static str,
     pub dimms: u32,
     pub spare_cpus: u32,
@@ -71,6 +71,7 @@ impl Guest {
             loader: false,
             package: false,
             partition: false,
+            memory_mib: MEMORY_MIB,
             crashkernel: CRASHKERNEL,
             dimms: 0,
             spare_cpus: 0,
@@ -178,7 +179,7 @@ impl Disk<'_> {
             disk: Some(image.clone()),
         };
         let max_cpus = BOOT_CPUS + guest.spare_cpus;
-        Machine { max_cpus, dimms: guest.dimms, ..Machine::of(boot, MEMORY_MIB) }
+        Machine { max_cpus, dimms: guest.dimms, ..Machine::of(boot, guest.memory_mib) }
     }
 
     /// Puts the loader into a directory of the disk, and does more there.
@@ -209,13 +210,32 @@ impl Disk<'_> {
         fs::rename(&disk, &self.image).map_err(Error::file("move", &disk))
     }
 
-    /// What the capture service has saved under `/var/crash`: one dump, finished, and the log.
-    pub fn saved(&self) -> Result<Saved, Error> {
-        succeed(self.debian.e2fsck.on_host().args(["-f", "-p"]).arg(&self.image), REPAIRED)?;
+    /// Copies `/var/crash` to the host. Returns its files.
+    fn copy_crash(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut image = self.image.clone().into_os_string();
+        if self.guest.partition {
+            // How e2fsprogs take it (`ext2fs_open2`, lib/ext2fs/openfs.c).
+            image.push(format!("?offset={PARTITION_AT}"));
+        }
+        succeed(self.debian.e2fsck.on_host().args(["-f", "-p"]).arg(&image), REPAIRED)?;
         host::make(&self.saved)?;
         let request = format!("rdump /var/crash \"{}\"", self.saved.display());
-        succeed(self.debian.debugfs.on_host().args(["-R", &request]).arg(&self.image), 0)?;
-        let files = host::files_below(&self.saved)?;
+        succeed(self.debian.debugfs.on_host().args(["-R", &request]).arg(&image), 0)?;
+        host::files_below(&self.saved)
+    }
+
+    /// Bytes of the one dump under `/var/crash`, whoever has saved it.
+    pub fn dump_len(&self) -> Result<u64, Error> {
+        let files = self.copy_crash()?;
+        let is_dump = |file: &&PathBuf| name(file) == "vmcore" || name(file).starts_with("dump.");
+        let dumps: Vec<&PathBuf> = files.iter().filter(is_dump).collect();
+        check!(dumps.len() == 1, "dumps: expected one, found {files:?}")?;
+        Ok(dumps[0].metadata().map_err(Error::file("look at", dumps[0]))?.len())
+    }
+
+    /// What the capture service has saved under `/var/crash`: one dump, finished, and the log.
+    pub fn saved(&self) -> Result<Saved, Error> {
+        let files = self.copy_crash()?;
         let only = |kind: &str| {
             let found: Vec<_> = files.iter().filter(|file| name(file).starts_with(kind)).collect();
             let finished = found.len() == 1 && !name(found[0]).contains("incomplete");

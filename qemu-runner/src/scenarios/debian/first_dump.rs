@@ -30,7 +30,7 @@ table! {
     "debian-first-dump", [DebianDisk, Package], story,
         "the README's lines, on a Debian from which all other packages for kdump were removed: \
          80 MiB are reserved, `test --panic` panics, and `last --check` reads the whole dump",
-        lab: Like("capture-ext4");
+        lab: Like("debian-hotplug-service");
 }
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
