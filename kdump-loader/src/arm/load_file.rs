@@ -67,7 +67,8 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
         defaults.command_line,
     );
     if made.is_some() {
-        parameters::complete(&mut command_line, &machine.command_line);
+        let bounces = parameters::bounces(&machine.cpu, &machine.crash_regions);
+        parameters::complete(&mut command_line, &machine.command_line, bounces);
     }
     if let Some(format) = format {
         expect_format(&kernel.input, format)?;

@@ -12,7 +12,7 @@ use loader::files::read::{Content, Opened, all};
 use loader::image::Image;
 use loader::kernel;
 use loader::machine::Machine;
-use loader::request::{InputFile, Request};
+use loader::request::{Confidential, InputFile, Request};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -74,7 +74,9 @@ pub fn request_for(
         defaults.command_line,
     );
     if made.is_some() {
-        parameters::complete(&mut command_line, &machine.command_line);
+        let bounces = options.confidential == Confidential::Yes
+            || parameters::bounces(&machine.cpu, &machine.crash_regions);
+        parameters::complete(&mut command_line, &machine.command_line, bounces);
     }
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
     let initrd = made.or(initrd.map(|initrd| initrd.input)).or_else(inside);

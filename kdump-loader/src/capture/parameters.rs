@@ -1,10 +1,12 @@
 //! `[7]` The capture kernel's parameters with `--capture`: those of the user, and defaults that
 //! save memory or the dump.
 //!
-//! *On entry* the parameters that were chosen, and the running kernel's command line. *On exit* the
-//! same, with every default that they do not mention.
+//! *On entry* the parameters that were chosen, the running kernel's command line, and whether DMA
+//! must go through a bounce buffer. *On exit* the same, with every default that they do not mention.
 
 use loader::cmdline::{self, Base};
+use loader::machine::CpuFacts;
+use loader::phys::PhysRange;
 
 /// A default: the parameter's name, and the parameter.
 type Default = (&'static str, &'static str);
@@ -22,15 +24,26 @@ const DEFAULTS: [Default; 5] = [
     // A capture kernel that panics itself must not hang.
     ("panic", "panic=10"),
 ];
+/// 2 MiB for bounce buffers, in slabs of 2 KiB (`IO_TLB_SHIFT`, include/linux/swiotlb.h). On a
+/// machine that can have memory above 4 GiB, the kernel takes up to 64 MiB: as much of it as it gets
+/// (`swiotlb_init_remap`, kernel/dma/swiotlb.c), which was 16 of 88 MiB.
+const BOUNCE: Default = ("swiotlb", "swiotlb=1024");
+/// What every device that can reach it by DMA can address.
+const DMA_END: u64 = 1 << 32;
 /// Where the kernel prints.
 const CONSOLE: &str = "console";
 
 /// Adds the defaults. Without a console among the parameters, the capture kernel gets the running
 /// kernel's.
-pub fn complete(base: &mut Base, running: &[u8]) {
+pub fn complete(base: &mut Base, running: &[u8], bounces: bool) {
     let missing = |&&(name, _): &&Default| !cmdline::has_parameter(&base.line, name);
-    let mut added: Vec<String> =
-        DEFAULTS.iter().filter(missing).map(|(_, parameter)| (*parameter).to_owned()).collect();
+    let bounce = if bounces { None } else { Some(&BOUNCE) };
+    let mut added: Vec<String> = DEFAULTS
+        .iter()
+        .chain(bounce)
+        .filter(missing)
+        .map(|(_, parameter)| (*parameter).to_owned())
+        .collect();
     if !cmdline::has_parameter(&base.line, CONSOLE) {
         let consoles = cmdline::values(running, CONSOLE).into_iter();
         added.extend(consoles.map(|value| format!("{CONSOLE}={value}")));
@@ -38,15 +51,24 @@ pub fn complete(base: &mut Base, running: &[u8]) {
     base.append(&added.join(" "));
 }
 
+/// Whether the capture kernel's disks may need bounce buffers for all they transfer: devices of a
+/// confidential guest cannot read its memory, and some cannot address memory above 4 GiB.
+pub fn bounces(cpu: &CpuFacts, crash_regions: &[PhysRange]) -> bool {
+    cpu.confidential.is_some() || crash_regions.iter().any(|region| region.end() > DMA_END)
+}
+
 #[cfg(test)]
 mod tests {
+    use loader::machine::ConfidentialGuest;
+    use loader::machine::example::machine;
+
     use super::*;
 
     const RUNNING: &[u8] = b"root=/dev/vda1 console=tty0 console=ttyS0,115200 crashkernel=80M";
 
     fn completed(line: &str) -> String {
         let mut base = Base::from(line);
-        complete(&mut base, RUNNING);
+        complete(&mut base, RUNNING, false);
         String::from_utf8(base.line).unwrap()
     }
 
@@ -54,24 +76,37 @@ mod tests {
     fn empty_line_gets_every_default_and_the_running_kernels_consoles_in_order() {
         assert_eq!(
             completed(""),
-            "nr_cpus=1 cryptomgr.notests reset_devices acpi_no_memhotplug panic=10 console=tty0 \
-             console=ttyS0,115200"
+            "nr_cpus=1 cryptomgr.notests reset_devices acpi_no_memhotplug panic=10 swiotlb=1024 \
+             console=tty0 console=ttyS0,115200"
         );
     }
 
     #[test]
     fn parameters_of_the_user_are_kept_and_not_repeated() {
         assert_eq!(
-            completed("nr-cpus=2 panic=0 console=hvc0 -- for init"),
-            "nr-cpus=2 panic=0 console=hvc0 cryptomgr.notests reset_devices acpi_no_memhotplug -- \
-             for init"
+            completed("nr-cpus=2 panic=0 console=hvc0 swiotlb=force -- for init"),
+            "nr-cpus=2 panic=0 console=hvc0 swiotlb=force cryptomgr.notests reset_devices \
+             acpi_no_memhotplug -- for init"
         );
+    }
+
+    #[test]
+    fn bounce_buffer_keeps_its_size_where_disks_may_need_it() {
+        let mut cpu = machine().cpu;
+        let low = [PhysRange::new(0x3900_0000, DMA_END).unwrap()];
+        assert!(!bounces(&cpu, &low));
+        assert!(bounces(&cpu, &[low[0], PhysRange::new(DMA_END, DMA_END + 4096).unwrap()]));
+        cpu.confidential = Some(ConfidentialGuest { kind: "tdx_guest", evidence: "a flag" });
+        assert!(bounces(&cpu, &low));
+        let mut base = Base::default();
+        complete(&mut base, b"", true);
+        assert!(!cmdline::has_parameter(&base.line, "swiotlb"));
     }
 
     #[test]
     fn no_default_is_unfit_for_a_capture_kernel() {
         let mut base = Base::default();
-        complete(&mut base, b"");
+        complete(&mut base, b"", false);
         assert!(base.unfit().is_empty(), "{:?}", base.unfit());
     }
 }

@@ -22,6 +22,10 @@ use crate::machine::vm::Arrival;
 /// What it says when the dump is on the medium.
 const IS_SAVED: &str = "kdump-capture: the dump is saved in ";
 
+/// What it, or its kernel (`out_of_memory`, mm/oom_kill.c), says if there will be none.
+const NO_DUMP: [&str; 3] =
+    ["there is no complete dump in ", "no dump without a target", "System is deadlocked on memory"];
+
 /// A capture.
 pub struct Saved {
     pub record: Record,
@@ -198,8 +202,15 @@ impl Crashed<'_, '_> {
 
     /// Waits until /init has said that the dump is saved. Returns how long after the panic.
     pub fn await_saved(&mut self) -> Result<Duration, Error> {
-        let at = self.vm.await_words("the dump to be saved", IS_SAVED)?.at;
-        self.stage.outcome.at(at, "the dump is saved");
-        Ok(at.saturating_duration_since(self.panicked_at))
+        loop {
+            let Arrival::Console(line) = self.vm.next("the dump to be saved")? else { continue };
+            if let Some(words) = NO_DUMP.into_iter().find(|words| line.text.contains(words)) {
+                return Err(Error::Failed(format!("no dump: the capture kernel said {words:?}")));
+            }
+            if line.text.contains(IS_SAVED) {
+                self.stage.outcome.at(line.at, "the dump is saved");
+                return Ok(line.at.saturating_duration_since(self.panicked_at));
+            }
+        }
     }
 }

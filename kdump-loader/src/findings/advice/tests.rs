@@ -177,7 +177,7 @@ fn parameter_is_deadly_only_if_it_can_lose_or_damage_the_dump() {
         "dhash_entries=1",
         "trace_buf_size=1",
         "slub_debug=P",
-        "swiotlb=512",
+        "swiotlb=65536",
         "transparent_hugepage=always",
         "possible_cpus=8",
         "memtest=1",

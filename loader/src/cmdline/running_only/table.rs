@@ -14,6 +14,19 @@
 
 use super::{Row, Values, Weight};
 
+/// Slabs of bounce buffers that the kernel tries to allocate by default: 64 MiB in slabs of 2 KiB
+/// (`IO_TLB_DEFAULT_SIZE`, `IO_TLB_SHIFT`, include/linux/swiotlb.h).
+const DEFAULT_SLABS: u64 = (64 << 20) >> 11;
+
+/// The number of slabs at the start of the value of `swiotlb=`; 0 if there is none
+/// (`setup_io_tlb_npages`, kernel/dma/swiotlb.c).
+fn slabs(value: &[u8]) -> u64 {
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |slabs: u64, digit| {
+        slabs.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
+    })
+}
+
 /// In `source`, kernel-parameters.txt is Documentation/admin-guide/kernel-parameters.txt of Linux
 /// 7.
 pub(in crate::cmdline) const TABLE: &[Row] = &[
@@ -61,13 +74,11 @@ pub(in crate::cmdline) const TABLE: &[Row] = &[
     },
     Row {
         names: &["swiotlb"],
-        values: Values::Only(|value| {
-            value.first().is_some_and(u8::is_ascii_digit) && value != b"0"
-        }),
+        values: Values::Only(|value| slabs(value) > DEFAULT_SLABS),
         weight: Weight::Costs,
         effect: "the capture kernel allocates bounce buffers of the size that the whole machine \
                  needs",
-        source: "gen-kdump-sysconfig.sh",
+        source: "gen-kdump-sysconfig.sh; fewer slabs than the default save memory",
     },
     Row {
         names: &["log_buf_len"],
