@@ -52,6 +52,10 @@ pub struct Assets {
     /// What looks into a dump. Manifests written by hand may lack it.
     #[serde(default = "unnamed")]
     pub readers: Part<Readers>,
+    /// makedumpfile 1.7.7 or newer, which finds the free pages of Linux 6.12 and newer. Manifests
+    /// written by hand may lack it.
+    #[serde(default = "unnamed")]
+    pub new_makedumpfile: Part<GuestProgram>,
 }
 
 fn unnamed<T>() -> Part<T> {

@@ -265,13 +265,14 @@ macro_rules! assets {
 
 assets! {
     pub(crate) makedumpfile: GuestProgram;
-    pub(crate) kexec: GuestProgram;
+    pub kexec: GuestProgram;
     pub(crate) udev: GuestProgram;
     pub(crate) flock: GuestProgram;
     pub(crate) ovmf: Ovmf;
     pub(crate) debian_disk: DebianDisk;
     pub browser: Browser;
     pub readers: Readers;
+    pub new_makedumpfile: GuestProgram;
 }
 
 /// The part itself, or the reason why it is absent.

@@ -26,6 +26,7 @@
 //! built_in.rs    a kernel that was built with our purgatory
 //! long_life.rs   many reloads in a row, and many devices that come and go
 //! readers.rs     a dump for crash and drgn, and what they must find in it
+//! free_pages.rs  dumps in which free pages can be counted
 //! page/          what came out, as a page for people
 //! ```
 
@@ -51,6 +52,7 @@ pub mod savers;
 pub mod built_in;
 pub mod long_life;
 pub mod readers;
+pub mod free_pages;
 pub mod page;
 
 pub use context::Context;

@@ -3,15 +3,19 @@
 //! Memory and a CPU are hot-added after arming. A page with a known pattern lies in the new memory,
 //! and a process that never leaves user space runs on the new CPU.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::{Error, check};
+use crate::guest::setup::Content;
 use crate::machine::deadline::Deadline;
+use crate::machine::disk::{Bus, part_uuid};
 use crate::scenario::LIMIT;
-use crate::stage::{First, Setup, Stage, number};
+use crate::scenarios::saving::case::{self, Case};
+use crate::stage::saved::Saved;
+use crate::stage::{Crashed, First, Setup, Stage, number};
 
 /// The kernel, whose debug symbols `cargo xtask setup --only readers` fetches.
 const SERIES: &str = "6.12";
@@ -20,11 +24,21 @@ const CPU: u32 = 2;
 /// Marks the page.
 const SEED: u64 = 1;
 
+/// Which dump the readers get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// /proc/vmcore as it is.
+    Vmcore,
+    /// What the /init of `load --capture` has saved to a partition: kdump-compressed, without free
+    /// pages.
+    Saved,
+}
+
 /// A dump, and what is known of the crashed machine.
 #[derive(Debug, Serialize)]
 pub struct Crash {
-    /// The dump, as /proc/vmcore had it.
-    pub vmcore: PathBuf,
+    /// The dump.
+    pub dump: PathBuf,
     /// CPUs that were online.
     pub cpus: usize,
     /// Physical address of the page in hot-added memory.
@@ -40,21 +54,35 @@ pub struct Crash {
 }
 
 /// Crashes a machine and keeps the dump.
-pub fn crash(context: &Context) -> Result<Crash, Error> {
+pub fn crash(context: &Context, kind: Kind) -> Result<Crash, Error> {
     let play = |stage: &mut Stage<'_>| {
-        let setup = Setup { series: Some(SERIES), dimms: 1, spare_cpus: 1, ..Setup::default() };
-        let mut first = stage.boot(&setup)?;
-        first.arm("")?;
+        let mut first = match kind {
+            Kind::Vmcore => {
+                let series = Some(SERIES);
+                let mut first =
+                    stage.boot(&Setup { series, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+                first.arm("")?;
+                first
+            }
+            Kind::Saved => armed_to_save(stage)?,
+        };
         first.grow()?;
         let (spinner, text) = spin(&mut first)?;
-        let mut capture = first.panic(Some(0))?.capture()?;
-        let core = capture.expect_dump()?;
-        let vmcore = capture.crashed.keep_vmcore(&core)?;
-        let victim = &capture.crashed.victim;
+        let image = first.disk(0);
+        let crashed = first.panic(Some(0))?;
+        let (dump, crashed) = match kind {
+            Kind::Vmcore => {
+                let mut capture = crashed.capture()?;
+                let core = capture.expect_dump()?;
+                (capture.crashed.keep_vmcore(&core)?, capture.crashed)
+            }
+            Kind::Saved => saved(crashed, &image)?,
+        };
+        let victim = &crashed.victim;
         let sentinel = victim.sentinels.iter().find(|sentinel| sentinel.seed == SEED);
         let sentinel = sentinel.ok_or_else(|| Error::Failed("no sentinel was placed".into()))?;
         Ok(Crash {
-            vmcore,
+            dump,
             cpus: victim.online_cpus,
             sentinel: sentinel.address,
             seed: SEED,
@@ -64,6 +92,27 @@ pub fn crash(context: &Context) -> Result<Crash, Error> {
         })
     };
     Stage::play(context, "open-dump", Deadline::after(LIMIT), &[], play).map(|(crash, _)| crash)
+}
+
+/// Boots a machine with a disk, and arms it to save to the disk's partition.
+fn armed_to_save<'s, 'c>(stage: &'s mut Stage<'c>) -> Result<First<'s, 'c>, Error> {
+    let case = Case { series: Some(SERIES), ..Case::of(Bus::Nvme, Content::Nothing) };
+    let mut first = stage.boot(&case.setup())?;
+    first.load_drivers()?;
+    let target = format!("PARTUUID={}", part_uuid(0));
+    case::arm(&mut first, &target, &format!("the dump goes to {target}"))?;
+    Ok(first)
+}
+
+/// Waits until the dump is saved, and copies it.
+fn saved<'s, 'c>(
+    mut crashed: Crashed<'s, 'c>,
+    image: &Path,
+) -> Result<(PathBuf, Crashed<'s, 'c>), Error> {
+    crashed.await_saved()?;
+    crashed.orderly_reset()?;
+    Saved::in_partition(image)?.expect_complete(&crashed.victim)?;
+    Ok((crashed.keep_saved(image)?, crashed))
 }
 
 /// Starts a shell that counts for nothing on the new CPU; its process ID, and its code's addresses.

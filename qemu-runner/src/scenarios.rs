@@ -16,6 +16,7 @@ mod program {
     pub(super) mod commands; // what the loader's commands say
     pub(super) mod refusals; // what it refuses
     pub(super) mod reload; // what keeps the image up to date
+    pub(super) mod upgrade; // a package manager works while it is armed
     pub(super) mod kexec; // as `kexec`
 }
 pub(crate) mod peers {
@@ -31,8 +32,8 @@ mod debian {
     pub(super) mod last; // where the dump is, after the reboot
     pub(super) mod first_dump; // the README's lines
 }
-mod saving {
-    mod case; // on which machine
+pub(crate) mod saving {
+    pub(crate) mod case; // on which machine
     pub(super) mod raw; // to a partition
     pub(super) mod directory; // to a directory
     pub(super) mod trouble; // what goes wrong after the panic
@@ -41,6 +42,7 @@ mod saving {
 }
 mod storm;
 mod panics;
+mod kernel_lock; // what the kernel loses itself
 
 use crate::scenario::Scenario;
 
@@ -77,6 +79,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         peers::drop_ins::all(),
         peers::foreign::all(),
         program::reload::all(),
+        program::upgrade::all(),
+        kernel_lock::all(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -65,21 +65,17 @@ fn print(summary: &Summary, began: Instant) {
     }
 }
 
-/// Keeps what is read back, which is before the data of pages, and forgets the rest.
+/// Keeps headers and bitmaps, which are read back. They are written before the first `sync`. What
+/// comes later is forgotten.
 #[derive(Default)]
 struct Discard {
     start: Vec<u8>,
+    is_synced: bool,
 }
-
-/// Headers and bitmaps of 1 TiB of memory.
-const KEPT: u64 = 68 << 20;
 
 impl Output for Discard {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if offset < KEPT && bytes.iter().any(|&byte| byte != 0) {
-            return self.start.write_at(offset, bytes);
-        }
-        Ok(())
+        if self.is_synced { Ok(()) } else { self.start.write_at(offset, bytes) }
     }
 
     fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
@@ -87,6 +83,7 @@ impl Output for Discard {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        self.is_synced = true;
         Ok(())
     }
 }

@@ -101,8 +101,17 @@ impl<'a> AddressSpace<'a> {
 
     /// Reads a pointer or another unsigned long.
     pub fn word(&mut self, address: u64) -> io::Result<Option<u64>> {
-        let mut word = [0; 8];
-        Ok(self.read(address, &mut word)?.then_some(u64::from_le_bytes(word)))
+        match self.mapping(address)? {
+            Some(mapping) if mapping.len - (address - mapping.virtual_start) >= 8 => {
+                self.physical.word(mapping.physical(address))
+            }
+            // In two mappings.
+            Some(_) => {
+                let mut word = [0; 8];
+                Ok(self.read(address, &mut word)?.then_some(u64::from_le_bytes(word)))
+            }
+            None => Ok(None),
+        }
     }
 
     fn mapping(&mut self, address: u64) -> io::Result<Option<Mapping>> {
@@ -113,11 +122,7 @@ impl<'a> AddressSpace<'a> {
         for level in (1..=self.levels).rev() {
             let shift = PAGE_BITS + INDEX_BITS * (level - 1);
             let index = address >> shift & ((1 << INDEX_BITS) - 1);
-            let mut entry = [0; 8];
-            if !self.physical.read(table + index * 8, &mut entry)? {
-                return Ok(None);
-            }
-            let entry = u64::from_le_bytes(entry);
+            let Some(entry) = self.physical.word(table + index * 8)? else { return Ok(None) };
             if entry & PRESENT == 0 {
                 return Ok(None);
             }

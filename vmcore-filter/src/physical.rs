@@ -5,7 +5,7 @@
 use std::io;
 
 use crate::memory::Memory;
-use crate::source::{Cursor, LONGEST};
+use crate::source::{Cursor, LONGEST, Source};
 use crate::vmcore::Vmcore;
 use crate::{PAGE_LEN, Page};
 
@@ -13,6 +13,7 @@ use crate::{PAGE_LEN, Page};
 #[derive(Debug)]
 pub struct Physical<'a> {
     memory: &'a Memory,
+    source: &'a Source,
     cursor: Cursor<'a>,
     /// A page of which the vmcore has only a part.
     partial: Page,
@@ -21,7 +22,21 @@ pub struct Physical<'a> {
 impl<'a> Physical<'a> {
     pub(crate) fn new(core: &'a Vmcore) -> Self {
         let cursor = Cursor::new(&core.source);
-        Self { memory: &core.memory, cursor, partial: [0; PAGE_LEN as usize] }
+        let partial = [0; PAGE_LEN as usize];
+        Self { memory: &core.memory, source: &core.source, cursor, partial }
+    }
+
+    /// One unsigned long, without moving the window: page tables and the kernel's lists are far
+    /// from each other. `Ok(None)` if the vmcore does not have all of it.
+    pub(crate) fn word(&self, address: u64) -> io::Result<Option<u64>> {
+        let mut word = [0; 8];
+        match self.memory.find(address) {
+            Some((offset, follow)) if follow >= word.len() as u64 => {
+                self.source.read(offset, &mut word)?;
+                Ok(Some(u64::from_le_bytes(word)))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Copies memory. `Ok(false)` if the vmcore does not have all of it.

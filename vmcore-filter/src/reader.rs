@@ -167,7 +167,14 @@ impl DumpFile {
     /// Reads pages, through a window of its own.
     pub fn reader(&self) -> Result<PageReader<'_>, ReadError> {
         let context = DCtx::try_create().ok_or(ReadError::NoMemory)?;
-        Ok(PageReader { dump: self, cursor: Cursor::new(&self.source), context })
+        let cursor = || Cursor::new(&self.source);
+        Ok(PageReader {
+            dump: self,
+            descriptors: cursor(),
+            data: cursor(),
+            first_data: cursor(),
+            context,
+        })
     }
 
     /// Reads every page.
@@ -194,7 +201,11 @@ impl DumpFile {
 /// Reads pages of a dump.
 pub struct PageReader<'a> {
     dump: &'a DumpFile,
-    cursor: Cursor<'a>,
+    // Each place has a window of its own. One for all would move, and read a MiB, twice a page.
+    descriptors: Cursor<'a>,
+    data: Cursor<'a>,
+    /// The first page's data, which all pages of zeroes share.
+    first_data: Cursor<'a>,
     context: DCtx<'static>,
 }
 
@@ -218,7 +229,7 @@ impl PageReader<'_> {
     /// Reads the page of a descriptor.
     fn described(&mut self, index: u64, page: &mut Page) -> Result<PageState, ReadError> {
         let at = self.dump.base.saturating_add(self.dump.descriptors + index * DESCRIPTOR);
-        let bytes = self.cursor.bytes(at, DESCRIPTOR as usize)?;
+        let bytes = self.descriptors.bytes(at, DESCRIPTOR as usize)?;
         let Some(bytes) = bytes.first_chunk() else { return Ok(PageState::Damaged) };
         let Descriptor { offset, len, flags } = Descriptor::read(bytes);
         if (offset, len, flags) == (0, 0, 0) {
@@ -227,8 +238,10 @@ impl PageReader<'_> {
         if u64::from(len) > PAGE_LEN || ![0, ZSTD].contains(&flags) {
             return Ok(PageState::Damaged);
         }
+        let is_first = offset == self.dump.descriptors + self.dump.pages * DESCRIPTOR;
+        let window = if is_first { &mut self.first_data } else { &mut self.data };
         let at = self.dump.base.saturating_add(offset);
-        let Ok(data) = self.cursor.bytes(at, len as usize) else { return Ok(PageState::Damaged) };
+        let Ok(data) = window.bytes(at, len as usize) else { return Ok(PageState::Damaged) };
         let read = match flags {
             ZSTD => self.context.decompress(&mut page[..], data).unwrap_or(0),
             _ if data.len() == page.len() => {

@@ -81,13 +81,23 @@ enum Name {
     /// For readers of a dump: crash, and the debug symbols of kernel 6.12 (320 MB). Fetched only
     /// if it is named
     Readers,
+    /// makedumpfile of Debian unstable, which finds the free pages of Linux 6.12 and newer. Fetched
+    /// only if it is named
+    NewMakedumpfile,
+}
+
+impl Name {
+    /// Whether nothing but the laboratory uses it.
+    fn is_for_the_laboratory(self) -> bool {
+        matches!(self, Self::Readers | Self::NewMakedumpfile)
+    }
 }
 
 impl Args {
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         linker(sh)?;
-        let wanted = |name| match self.only[..] {
-            [] => name != Name::Readers,
+        let wanted = |name: Name| match self.only[..] {
+            [] => !name.is_for_the_laboratory(),
             _ => self.only.contains(&name),
         };
         if wanted(Name::RustSrc) {
@@ -132,10 +142,10 @@ pub struct Large {
 /// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven.
 pub fn guests(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
     let wanted = |name| match name {
-        Name::Browser | Name::Readers => false,
+        Name::Browser => false,
         Name::DebianDisk => large.debian_disk,
         Name::Kernels => large.kernels,
-        _ => true,
+        _ => !name.is_for_the_laboratory(),
     };
     assets::demand(&assets::get(sh, repo, false, wanted)?, wanted)
 }

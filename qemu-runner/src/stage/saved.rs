@@ -63,17 +63,22 @@ impl Saved {
         Ok(header(image)?.1.record)
     }
 
-    /// The partition must have a whole copy of /proc/vmcore, with every sentinel.
-    pub fn expect_copy_in_partition(image: &Path, victim: &Victim) -> Result<(), Error> {
+    /// Copies the dump in the partition of a disk's image into a file.
+    pub fn extract_from_partition(image: &Path, path: &Path) -> Result<(), Error> {
         let (file, header) = header(image)?;
-        let copy = header.dump.ok_or_else(|| unreadable(image, "no dump"))?;
-        let path = image.with_extension("vmcore");
+        let dump = header.dump.ok_or_else(|| unreadable(image, "no dump"))?;
         let extract = || -> io::Result<()> {
             let mut from = &file;
-            from.seek(SeekFrom::Start(PARTITION_AT + copy.offset))?;
-            io::copy(&mut from.take(copy.len), &mut File::create(&path)?).map(drop)
+            from.seek(SeekFrom::Start(PARTITION_AT + dump.offset))?;
+            io::copy(&mut from.take(dump.len), &mut File::create(path)?).map(drop)
         };
-        extract().map_err(Error::file("write", &path))?;
+        extract().map_err(Error::file("write", path))
+    }
+
+    /// The partition must have a whole copy of /proc/vmcore, with every sentinel.
+    pub fn expect_copy_in_partition(image: &Path, victim: &Victim) -> Result<(), Error> {
+        let path = image.with_extension("vmcore");
+        Self::extract_from_partition(image, &path)?;
         let core = Vmcore::open(&path).map_err(|error| unreadable(&path, error))?;
         check_eq!(core.missing(), 0, "bytes of memory that the copy lacks")?;
         let mut memory = core.physical();

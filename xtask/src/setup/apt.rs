@@ -26,6 +26,9 @@ pub enum Release {
     Old,
     /// Source packages of Debian 13.
     GuestSources,
+    /// Debian unstable, for a makedumpfile that knows the page types of 6.12. It changes daily, so
+    /// nothing of the gate comes from it.
+    Unstable,
 }
 
 /// Releases with `-updates`, `-security` and `-backports`. Testing and unstable have none, or empty
@@ -90,6 +93,7 @@ impl<'a> Root<'a> {
             Release::Guests => ("guests", "trixie", "/dev/null"),
             Release::Old => ("old", "bookworm", "/dev/null"),
             Release::GuestSources => ("guest-sources", "trixie", "/dev/null"),
+            Release::Unstable => ("unstable", "sid", "/dev/null"),
         };
         let dir = repo.apt().join(name);
         let config = configure(sh, &dir, installed)?;

@@ -99,6 +99,12 @@ impl Fetch<'_> {
             readers: self.part(Name::Readers, "readers", old.map(|old| &old.readers), |tree| {
                 readers::get(supply, tree)
             }),
+            new_makedumpfile: self.part(
+                Name::NewMakedumpfile,
+                "new-makedumpfile",
+                old.map(|old| &old.new_makedumpfile),
+                |tree| readers::new_makedumpfile(supply, tree),
+            ),
         })
     }
 
@@ -116,7 +122,14 @@ impl Fetch<'_> {
         match complete {
             Some(known) if !(is_wanted && self.refresh) => return known.clone(),
             _ if !is_wanted => {
-                return Part::Missing(format!("{name} was left out; run `cargo xtask setup`"));
+                let only = if part.is_for_the_laboratory() {
+                    format!(" --only {name}")
+                } else {
+                    String::new()
+                };
+                return Part::Missing(format!(
+                    "{name} was left out; run `cargo xtask setup{only}`"
+                ));
             }
             _ => {}
         }
@@ -204,6 +217,9 @@ fn rows(assets: &Assets) -> Vec<Row> {
         row(Name::Readers, "readers", false, &assets.readers, |readers| {
             format!("{}; {}", readers.crash.version, readers.vmlinux.display())
         }),
+        row(Name::NewMakedumpfile, "makedumpfile+", false, &assets.new_makedumpfile, |program| {
+            program.version.clone()
+        }),
     ]);
     rows
 }
@@ -263,6 +279,7 @@ mod tests {
             debian_disk: Part::Missing("no".into()),
             browser: Part::Missing("no".into()),
             readers: Part::Missing("no".into()),
+            new_makedumpfile: missing(),
         };
         for name in ["qemu", "busybox"] {
             sh.write_file(at(name), "").unwrap();

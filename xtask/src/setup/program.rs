@@ -31,7 +31,18 @@ const LIBRARIES: [&str; 5] = [
 const PROGRAMS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
 
 pub fn get(supply: &Supply<'_>, tree: &Path, package: &str, program: &str) -> Result<GuestProgram> {
-    let version = unpack(supply, tree, package)?;
+    get_from(supply, Release::Guests, tree, package, program)
+}
+
+/// The same from another release.
+pub fn get_from(
+    supply: &Supply<'_>,
+    release: Release,
+    tree: &Path,
+    package: &str,
+    program: &str,
+) -> Result<GuestProgram> {
+    let version = unpack(supply, release, tree, package)?;
     in_tree(tree, &version, program)
 }
 
@@ -51,7 +62,7 @@ pub fn busybox(supply: &Supply<'_>, tree: &Path) -> Result<PathBuf> {
 }
 
 pub fn ovmf(supply: &Supply<'_>, tree: &Path) -> Result<Ovmf> {
-    let version = unpack(supply, tree, "ovmf")?;
+    let version = unpack(supply, Release::Guests, tree, "ovmf")?;
     // 4M is the flash size of today's builds. Under the Secure Boot variant, kernels reject
     // kexec_load.
     let flash = |name: &str| {
@@ -61,9 +72,9 @@ pub fn ovmf(supply: &Supply<'_>, tree: &Path) -> Result<Ovmf> {
     Ok(Ovmf { code: flash("OVMF_CODE_4M.fd")?, vars: flash("OVMF_VARS_4M.fd")? })
 }
 
-/// Unpacks a package of the guests' release with its dependencies; returns `name=version`.
-fn unpack(supply: &Supply<'_>, tree: &Path, package: &str) -> Result<String> {
-    let root = supply.root(Release::Guests)?;
+/// Unpacks a package with its dependencies; returns `name=version`.
+fn unpack(supply: &Supply<'_>, release: Release, tree: &Path, package: &str) -> Result<String> {
+    let root = supply.root(release)?;
     let packages = root.closure(&[package], None)?;
     root.unpack(&packages, tree)?;
     let own = packages.iter().find(|other| other.name == package);

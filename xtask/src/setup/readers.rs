@@ -1,9 +1,10 @@
-//! What people look into a dump with: crash, and the debug symbols of the guests' kernel.
+//! What people look into a dump with: crash and the debug symbols of the guests' kernel, and a
+//! makedumpfile that finds the free pages of new kernels.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use qemu_runner::assets::Readers;
+use qemu_runner::assets::{GuestProgram, Readers};
 
 use super::apt::Release;
 use super::{Supply, kernels, program};
@@ -25,4 +26,9 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Readers> {
     let vmlinux = tree.join(format!("usr/lib/debug/boot/vmlinux-{release}"));
     anyhow::ensure!(vmlinux.is_file(), "{package} contains no {}", vmlinux.display());
     Ok(Readers { vmlinux, crash })
+}
+
+/// makedumpfile 1.7.7 or newer. Debian 13 has 1.7.6.
+pub fn new_makedumpfile(supply: &Supply<'_>, tree: &Path) -> Result<GuestProgram> {
+    program::get_from(supply, Release::Unstable, tree, "makedumpfile", "makedumpfile")
 }

@@ -50,5 +50,8 @@ fn raw(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     saved.expect_without_freed(listed)?;
     saved.note(&mut crashed.stage.outcome, after);
     case.note(&mut crashed.stage.outcome, &crashed.victim, after, saved.record);
+    if crashed.stage.context.keeps_dump() {
+        crashed.keep_saved(&image)?;
+    }
     Ok(())
 }
