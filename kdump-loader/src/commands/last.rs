@@ -11,6 +11,7 @@ use {super::write_file, crate::black_box::page, crate::cli::STANDARD_OUTPUT};
 use super::{Error, print, print_json};
 use crate::arm::request_for::OURSELVES;
 use crate::black_box::armed::{self, ArmedBox};
+use crate::black_box::harvest;
 use crate::black_box::panic::{Outcome, Panic};
 use crate::black_box::saved::{self, Saved};
 use crate::black_box::story::{self, NoPanic};
@@ -49,17 +50,23 @@ pub fn run(arguments: &Last) -> Result<ExitCode, Error> {
         ArmedBox::note_shutdown(root, Some(armed::now()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let all = Saved::all(root);
+    let mut all = Saved::all(root);
     if all.is_empty() && saved::is_forbidden(root) {
         return Err(Error::Forbidden { path: root.join(armed::STATE) });
     }
     let skipped = if arguments.all { 0 } else { all.len().saturating_sub(1) };
-    let told = &all[skipped..];
+    let told = &mut all[skipped..];
     // The saver's settings say where dumps go, if it is known.
     let saver = if told.is_empty() { None } else { survey(root, None, Path::new(OURSELVES)).saver };
     let target = saver.and_then(|saver| saver.target);
     let mut dumps: Vec<_> =
         told.iter().map(|saved| dump(root, target.as_ref(), &saved.panic)).collect();
+    for (saved, dump) in told.iter_mut().zip(&dumps) {
+        // Where crash memory had no room for copies of the log, /init has saved it.
+        let line = || harvest::panic_line_of_text(&dump.log(root)?);
+        saved.panic.panic_line = saved.panic.panic_line.take().or_else(line);
+    }
+    let told = &*told;
     if arguments.check {
         dumps.iter_mut().for_each(|dump| dump.check(root));
     }

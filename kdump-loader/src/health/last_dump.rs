@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use capture_init::{Extent, RawHeader, Record, State};
+use capture_init::{Extent, LOG_FILE, RawHeader, Record, State};
 use serde::Serialize;
 
 use super::dump_target::{Target, device};
@@ -23,6 +23,8 @@ const OTHERS: [&str; 2] = ["dmesg", ".txt"];
 const INCOMPLETE: &str = "incomplete";
 /// Directories below the target: its own, and one or two for each dump.
 const DEPTH: u32 = 2;
+/// Bytes of a log, at most: the kernel's own limit (`LOG_BUF_LEN_MAX`, kernel/printk/printk.c).
+const MOST_LOG: u64 = 1 << 31;
 /// Directory entries to look at.
 const MOST_ENTRIES: usize = 10_000;
 
@@ -82,6 +84,17 @@ impl LastDump {
             Self::Saved { capture, .. } | Self::Incomplete { capture, .. } => capture.as_deref(),
             Self::NotFound { .. } | Self::Elsewhere { .. } => None,
         }
+    }
+
+    /// The crashed kernel's log that /init has saved beside it.
+    pub fn log(&self, root: &Path) -> Option<String> {
+        let (Self::Saved { path, .. } | Self::Incomplete { path, .. }) = self else { return None };
+        self.capture()?.log_bytes?;
+        // Without a dump, the path is the folder's.
+        let (folder, _) = path.rsplit_once('/')?;
+        let log = |folder: &str| Files::new(root).read(format!("{folder}/{LOG_FILE}"), MOST_LOG);
+        let bytes = log(folder).or_else(|_| log(path)).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
@@ -228,6 +241,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let find = || find(root.path(), None, 1000, 2000);
         let mut record = Record::new(1400, 3000);
+        record.log_bytes = Some(4);
+        at(root.path(), "var/crash/then/dmesg.txt", 1500);
         at(root.path(), "var/crash/earlier/capture.json", 900);
         let json = |record: &Record| fs::write(root.path().join(RECORD), record.to_json()).unwrap();
         at(root.path(), RECORD, 1500);
@@ -236,11 +251,13 @@ mod tests {
         let capture = Some(Box::new(record.clone()));
         let path = "/var/crash/then".to_owned();
         assert_eq!(find(), LastDump::Incomplete { path, capture });
+        assert_eq!(find().log(root.path()).as_deref(), Some("dump"));
         at(root.path(), "var/crash/then/vmcore", 1500);
         record.state = State::Complete;
         json(&record);
         let LastDump::Saved { path, capture, .. } = find() else { panic!("{:?}", find()) };
         assert_eq!((&*path, capture.as_deref()), ("/var/crash/then/vmcore", Some(&record)));
+        assert_eq!(find().log(root.path()).as_deref(), Some("dump"));
         // Another panic's.
         record.began = 2001;
         json(&record);

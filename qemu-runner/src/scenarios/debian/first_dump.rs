@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::error::{Error, expect_words};
 use crate::machine::deadline::Deadline;
 use crate::scenario::table;
-use crate::stage::Stage;
 use crate::stage::installed::{self, Guest, Kexec};
+use crate::stage::{First, PANIC, Stage};
 
 /// As for Debian's own service, and one boot more.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -54,17 +54,14 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let after = crashed.await_saved()?;
     let mut first = crashed.boot_again(|_| Ok(()))?;
     let [_, last] = run(&mut first, AFTER)?;
-    expect_words("`last`", &last, &["saved: /var/crash/", "checked", "pages can be read"])?;
+    expect_words("`last`", &last, &[PANIC, "saved: /var/crash/", "pages can be read"])?;
     first.stage.outcome.fact("from panic to saved", format!("{:.1} s", after.as_secs_f64()));
     first.switch_off();
     Ok(())
 }
 
 /// Runs lines where the package is, and returns what each printed.
-fn run<const N: usize>(
-    first: &mut crate::stage::First<'_, '_>,
-    lines: [&str; N],
-) -> Result<[String; N], Error> {
+fn run<const N: usize>(first: &mut First<'_, '_>, lines: [&str; N]) -> Result<[String; N], Error> {
     let mut printed = [const { String::new() }; N];
     for (line, printed) in lines.into_iter().zip(&mut printed) {
         *printed = first.vm.run_ok(&format!("cd /root && {line} 2>&1"))?;
