@@ -10,7 +10,7 @@ use anyhow::Result;
 use qemu_runner::savers::{self, MEMORY_MIB, Saved, Saver};
 
 use crate::capture::{median, sorted};
-use crate::machine::Machine;
+use crate::machine::{Figures, Machine};
 use crate::record;
 use crate::repository::{Repository, explain};
 
@@ -48,7 +48,7 @@ pub struct Args {
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let context = repo.prepare_guests(None)?;
-        let begun = record::begun::<Saved>(repo, RECORD, self.resume)?;
+        let begun = record::begun::<Saved>(repo, RECORD, self.resume, Figures::Times)?;
         let has =
             |saver, number| begun.1.iter().any(|one| (one.saver, one.number) == (saver, number));
         let all = (1..=self.count).flat_map(|number| Saver::ALL.map(|saver| (saver, number)));
