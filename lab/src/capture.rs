@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use qemu_runner::{Lab, SavedDump, Scenario, scenarios};
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Machine;
+use crate::machine::{Figures, Machine};
 use crate::record;
 use crate::repository::{Repository, explain};
 
@@ -70,7 +70,7 @@ impl Args {
         let rows: Vec<&Scenario> = scenarios().iter().filter(|row| self.wants(row)).collect();
         ensure!(!rows.is_empty(), "no scenario of the matrix has one of these names");
         let context = repo.prepare_guests(None)?;
-        let begun = record::begun::<Run>(repo, RECORD, self.resume)?;
+        let begun = record::begun::<Run>(repo, RECORD, self.resume, Figures::Times)?;
         let has = |row: &Scenario, number| {
             begun.1.iter().any(|run| run.scenario == row.name && run.number == number)
         };

@@ -131,8 +131,8 @@ impl fmt::Display for Devices<'_> {
         writeln!(
             out,
             "DIMMs of 128 MiB and CPUs came and went {done} times in one guest with Linux 6.12, in \
-             {took_s} s. {refused} operations\nwere rejected by the guest or did not reach it; the \
-             removal of {silent} DIMMs did not reach it.\n\nAn image was armed at each of \
+             {took_s} s. The guest rejected {refused} more,\nor said nothing of \
+             them for a minute ({silent} of these).\n\nAn image was armed at each of \
              {compared} looks, and when all events were answered, its elfcorehdr listed exactly \
              the\nmemory that was there. At the end it was, byte for byte, what a fresh image \
              gets. Then the kernel panicked, and its\ndump was complete."

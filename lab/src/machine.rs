@@ -24,6 +24,18 @@ pub struct Machine {
     /// Commit and day of an earlier part of the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// Other machines that earlier parts are from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+}
+
+/// What a record holds. It decides which machine may add to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figures {
+    /// Times. Those of two machines, or of two host kernels, cannot be compared.
+    Times,
+    /// How often something happened in emulated guests. The host only decides how long it takes.
+    Counts,
 }
 
 impl Machine {
@@ -46,26 +58,48 @@ impl Machine {
             commit: printed_by("git describe --always --dirty --abbrev=10")?,
             date: printed_by("date --utc +%Y-%m-%d")?,
             since: None,
+            others: Vec::new(),
         })
     }
 
-    /// This machine, where a record goes on that `earlier` began. Figures of two machines do not
-    /// belong into one record.
-    pub fn after(self, earlier: Self) -> Result<Self> {
-        let first = format!("commit {}; {}", earlier.commit, earlier.date);
-        let same = |one: &Self| (one.cpu.clone(), one.cpus, one.kernel.clone());
+    /// This machine, adding to a record that `earlier` began. Times of two machines do not belong
+    /// in one record.
+    pub fn after(self, earlier: Self, figures: Figures) -> Result<Self> {
+        let (here, there) = (self.hardware(), earlier.hardware());
         ensure!(
-            same(&self) == same(&earlier),
-            "the record is of another machine ({earlier}); measure all of it anew"
+            here == there || figures == Figures::Counts,
+            "the record has times of another machine ({earlier}); measure all of it anew"
         );
-        Ok(Self { since: Some(earlier.since.unwrap_or(first)), ..self })
+        let first = format!("commit {}; {}", earlier.commit, earlier.date);
+        let mut others = earlier.others;
+        others.push(there);
+        others.sort_unstable();
+        others.dedup();
+        others.retain(|other| *other != here);
+        Ok(Self { since: Some(earlier.since.unwrap_or(first)), others, ..self })
+    }
+
+    /// What times depend on.
+    fn hardware(&self) -> String {
+        let Self { cpu, cpus, kernel, .. } = self;
+        format!("{cpu}, {cpus} CPUs, Linux {kernel}")
+    }
+
+    /// A list of all machines, as Markdown; empty if there is only one.
+    pub fn took_part(&self) -> String {
+        if self.others.is_empty() {
+            return String::new();
+        }
+        let all = self.others.iter().cloned().chain([self.hardware()]);
+        let lines: String = all.map(|one| format!("* {one}\n")).collect();
+        format!("Parts of the series ran on each of these machines:\n\n{lines}\n")
     }
 }
 
 impl fmt::Display for Machine {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cpu, cpus, kernel, rustc: _, commit, date, since } = self;
-        write!(out, "{cpu}, {cpus} CPUs, Linux {kernel}; ")?;
+        let Self { commit, date, since, .. } = self;
+        write!(out, "{}; ", self.hardware())?;
         if let Some(since) = since {
             write!(out, "begun at {since}, last measured at ")?;
         }
@@ -81,16 +115,32 @@ pub mod tests {
     pub fn machine() -> Machine {
         let [cpu, kernel, rustc, commit, date] =
             ["CPU", "6.18", "rustc 1", "c0ffee", "2026-11-28"].map(String::from);
-        Machine { cpu, cpus: 2, kernel, rustc, commit, date, since: None }
+        Machine { cpu, cpus: 2, kernel, rustc, commit, date, since: None, others: Vec::new() }
     }
 
     #[test]
-    fn a_record_goes_on_only_on_the_machine_that_began_it() {
+    fn times_of_another_machine_or_host_kernel_are_refused() {
         let (earlier, later) = (machine(), Machine { commit: "decade".into(), ..machine() });
-        let both = later.after(earlier).unwrap();
+        let both = later.after(earlier, Figures::Times).unwrap();
         let words = "begun at commit c0ffee; 2026-11-28, last measured at commit decade";
         assert!(both.to_string().contains(words), "{both}");
-        let other = Machine { cpus: 64, ..machine() };
-        assert!(other.after(machine()).is_err());
+        assert_eq!(both.took_part(), "");
+        let others =
+            [Machine { cpus: 64, ..machine() }, Machine { kernel: "6.19".into(), ..machine() }];
+        for other in others {
+            assert!(other.after(machine(), Figures::Times).is_err());
+        }
+    }
+
+    #[test]
+    fn counts_go_on_anywhere_and_every_machine_is_listed_once() {
+        let on = |kernel: &str| Machine { kernel: kernel.into(), ..machine() };
+        let after = |later: Machine, earlier| later.after(earlier, Figures::Counts).unwrap();
+        let third = after(on("6.18"), after(on("6.19"), after(on("6.19"), on("6.18"))));
+        let lines = "* CPU, 2 CPUs, Linux 6.19\n* CPU, 2 CPUs, Linux 6.18\n";
+        assert!(third.took_part().contains(lines), "{}", third.took_part());
+        let fourth = after(on("7.0"), third);
+        assert_eq!(fourth.took_part().matches("* CPU").count(), 3, "{}", fourth.took_part());
+        assert!(fourth.since.unwrap().contains("c0ffee"));
     }
 }

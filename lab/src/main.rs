@@ -8,6 +8,7 @@
 //! capture.rs  what the /init of `load --capture` saves, on every kind of machine
 //! long_life   many reloads in a row, and many devices that come and go
 //! pages/      pages and pictures, checked in a browser
+//! load_native what arming costs beside kexec-tools, on the bare CPU
 //! free_pages/ free pages, pages, size and time of our dumps beside makedumpfile's
 //! open_dump   crash and drgn open the dump of a machine that crashed after hotplug
 //! makedumpfile  the one of Debian unstable, for free_pages and open_dump
@@ -19,6 +20,7 @@
 mod bench;
 mod capture;
 mod free_pages;
+mod load_native;
 mod long_life;
 mod machine;
 mod makedumpfile;
@@ -54,11 +56,14 @@ enum Command {
     Capture(capture::Args),
     LongLife(long_life::Args),
     Bench(bench::Args),
+    LoadNative(load_native::Args),
     FreePages(free_pages::Args),
     OpenDump(open_dump::Args),
     Pages(pages::Args),
     Plots(plots::Args),
     Check(bench::Check),
+    #[command(hide = true)]
+    Call(load_native::call::Call),
     #[command(hide = true)]
     Contestant(bench::Contestant),
 }
@@ -83,11 +88,13 @@ fn run(command: Command) -> Result<()> {
         Command::Capture(args) => args.run(&repo),
         Command::LongLife(args) => args.run(&repo),
         Command::Bench(args) => args.run(&repo),
+        Command::LoadNative(args) => args.run(&repo),
         Command::FreePages(args) => args.run(&repo),
         Command::OpenDump(args) => args.run(&repo),
         Command::Pages(args) => args.run(&repo),
         Command::Plots(args) => args.run(&repo),
         Command::Check(args) => args.run(&repo),
+        Command::Call(call) => call.run(),
         Command::Contestant(args) => args.run(&repo),
     }
 }

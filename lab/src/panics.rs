@@ -15,7 +15,7 @@ use anyhow::{Result, ensure};
 use qemu_runner::panics::{self, Cause, Draw, Ended, Panicked, draws};
 use qemu_runner::storm::Contestant;
 
-use crate::machine::Machine;
+use crate::machine::{Figures, Machine};
 use crate::record;
 use crate::repository::{Repository, explain};
 
@@ -58,7 +58,7 @@ impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let Self { count, seed, write, .. } = *self;
         let context = repo.prepare_guests(self.bzimage.as_deref())?;
-        let begun = record::begun::<Panicked>(repo, RECORD, self.resume)?;
+        let begun = record::begun::<Panicked>(repo, RECORD, self.resume, Figures::Counts)?;
         let draws = draws(seed, count);
         let all = draws.iter().flat_map(|draw| CONTESTANTS.map(|contestant| (draw, contestant)));
         let has = |draw: &Draw, contestant| {
@@ -91,6 +91,7 @@ impl fmt::Display for Report {
         let count = panicked.len() / CONTESTANTS.len();
         writeln!(out, "# Panics at drawn moments\n")?;
         writeln!(out, "Written by `cargo lab panics --count {count} --write` on {machine}.\n")?;
+        write!(out, "{}", machine.took_part())?;
         writeln!(out, "{NOTES}")?;
         let head = "| | panics | dumps | of exactly the memory that was there | seconds each |";
         writeln!(out, "{head}\n| --- | ---: | ---: | ---: | ---: |")?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::machine::Machine;
+use crate::machine::{Figures, Machine};
 use crate::repository::Repository;
 
 pub fn write<T: Serialize>(
@@ -31,13 +31,14 @@ pub fn begun<T: DeserializeOwned>(
     repo: &Repository,
     path: &str,
     resume: bool,
+    figures: Figures,
 ) -> Result<(Machine, Vec<T>)> {
     let here = Machine::here(repo)?;
     if !resume {
         return Ok((here, Vec::new()));
     }
     let (machine, measured) = read(repo, path)?;
-    Ok((here.after(machine)?, measured))
+    Ok((here.after(machine, figures)?, measured))
 }
 
 /// Adds measurements to those of `begun`, one after the other, and says how long each took. With a

@@ -14,6 +14,7 @@ use anyhow::{Result, ensure};
 use clap::builder::PossibleValuesParser;
 use qemu_runner::storm::{self, Contestant, Measured, Request, Size};
 
+use crate::machine::Figures;
 use crate::record;
 use crate::repository::{Repository, explain};
 use table::Table;
@@ -61,7 +62,7 @@ pub fn paths(name: &str) -> (String, String) {
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let (path, report) = paths(&self.record);
-        let begun = record::begun::<Measured>(repo, &path, self.resume)?;
+        let begun = record::begun::<Measured>(repo, &path, self.resume, Figures::Times)?;
         let lacks = |request: &Request| !begun.1.iter().any(|storm| request.is_of(storm));
         let requests: Vec<Request> = self.requests()?.into_iter().filter(lacks).collect();
         let context = repo.prepare_guests(self.bzimage.as_deref())?;

@@ -11,7 +11,7 @@ use std::fmt;
 use anyhow::{Result, ensure};
 use qemu_runner::survival::{self, KINDS, Survived, resets};
 
-use crate::machine::Machine;
+use crate::machine::{Figures, Machine};
 use crate::record;
 use crate::repository::{Repository, explain};
 
@@ -58,7 +58,7 @@ pub struct Args {
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let context = repo.prepare_guests(None)?;
-        let begun = record::begun::<Survived>(repo, RECORD, self.resume)?;
+        let begun = record::begun::<Survived>(repo, RECORD, self.resume, Figures::Counts)?;
         let has = |reset: &_| begun.1.iter().any(|one| one.reset == *reset);
         let lacked = resets(self.count).into_iter().filter(|reset| !has(reset));
         let now: Vec<_> = lacked.take(self.at_most.unwrap_or(usize::MAX)).collect();
@@ -96,6 +96,7 @@ impl fmt::Display for Report {
         writeln!(out, "# What survives a reset\n")?;
         let count = survived.len();
         writeln!(out, "Written by `cargo lab survival --count {count} --write` on {machine}.\n")?;
+        write!(out, "{}", machine.took_part())?;
         writeln!(out, "{NOTES}")?;
         writeln!(
             out,

@@ -272,7 +272,7 @@ macro_rules! assets {
 }
 
 assets! {
-    pub(crate) kexec: GuestProgram;
+    pub kexec: GuestProgram;
     pub(crate) udev: GuestProgram;
     pub(crate) flock: GuestProgram;
     pub(crate) ovmf: Ovmf;

@@ -16,6 +16,7 @@ mod program {
     pub(super) mod commands; // what the loader's commands say
     pub(super) mod refusals; // what it refuses
     pub(super) mod reload; // what keeps the image up to date
+    pub(super) mod upgrade; // a package manager works while it is armed
     pub(super) mod kexec; // as `kexec`
 }
 pub(crate) mod peers {
@@ -41,6 +42,7 @@ pub(crate) mod saving {
 }
 mod storm;
 mod panics;
+mod kernel_lock; // what the kernel loses itself
 
 use crate::scenario::Scenario;
 
@@ -77,6 +79,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         peers::drop_ins::all(),
         peers::foreign::all(),
         program::reload::all(),
+        program::upgrade::all(),
+        kernel_lock::all(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -57,7 +57,7 @@ pub(crate) const UNTESTED: &str = "cryptomgr.notests mitigations=off";
 /// nothing is loaded before user space.
 const STALE_BREAKPOINT: &str = "Oops: int3";
 /// The last line of a panic (`panic`, kernel/panic.c).
-const END_OF_PANIC: &str = "---[ end Kernel panic";
+pub(crate) const END_OF_PANIC: &str = "---[ end Kernel panic";
 
 pub struct Stage<'c> {
     pub context: &'c Context,

@@ -16,6 +16,9 @@ use crate::machine::deadline::Deadline;
 /// `_OST` status "success" (ACPI specification, "_OST (OSPM Status Indication)").
 const OST_SUCCESS: i64 = 0;
 
+/// Events that are kept at least. Each is looked at whenever something is waited for.
+const KEPT: usize = 1000;
+
 /// `mce CPU BANK STATUS MCG_STATUS ADDRESS MISC`. IA32_MCi_STATUS 0xbd80…0134: valid, not
 /// corrected, enabled, with address and miscellany, signaled, action required, a data read of level
 /// 0; IA32_MCG_STATUS 0xd: in progress, restartable, for this CPU alone; miscellany 0x8c: a
@@ -48,7 +51,7 @@ fn said_of(id: &str, event: &Value) -> Option<Said> {
 pub struct Monitor {
     socket: BufReader<UnixStream>,
     deadline: Deadline,
-    /// Every event so far, as QEMU's qapi/*.json describe them.
+    /// The last events, as QEMU's qapi/*.json describe them.
     seen: Vec<Value>,
     /// The beginning of a line whose end had not come when the time for it was over.
     partial: Vec<u8>,
@@ -89,6 +92,12 @@ impl Monitor {
     /// Asks the guest to give a device back, and does not wait.
     pub fn begin_removal(&mut self, id: &str) -> Result<(), Error> {
         self.execute("device_del", json!({"id": id})).map(drop)
+    }
+
+    /// Whether the DIMM of this identifier is plugged in.
+    pub fn has_dimm(&mut self, id: &str) -> Result<bool, Error> {
+        let devices = self.execute("query-memory-devices", json!({}))?;
+        Ok(devices.as_array().into_iter().flatten().any(|device| device["data"]["id"] == id))
     }
 
     /// What the guest has said of the device last, after waiting for a further event, `pause` at
@@ -319,6 +328,9 @@ impl Monitor {
         let line: Value = serde_json::from_slice(&std::mem::take(&mut self.partial))
             .map_err(|error| failed(error.into()))?;
         if line.get("event").is_some() {
+            if self.seen.len() == 2 * KEPT {
+                self.seen.drain(..KEPT);
+            }
             self.seen.push(line.clone());
         }
         Ok(Some(line))

@@ -68,8 +68,9 @@ pub struct Devices {
     /// Identifiers of the DIMMs, and of the CPU.
     dimms: [String; DIMMS as usize],
     cpu: String,
-    /// DIMMs that the guest was asked to give back, without an answer.
-    silent: BTreeSet<u32>,
+    /// DIMMs that the guest has not taken, or not answered about. It may still do so.
+    unclear: BTreeSet<u32>,
+    silent: u32,
     turns: u32,
 }
 
@@ -81,7 +82,8 @@ impl Devices {
             operations,
             dimms: Default::default(),
             cpu: String::new(),
-            silent: BTreeSet::new(),
+            unclear: BTreeSet::new(),
+            silent: 0,
             turns: 0,
         }
     }
@@ -91,9 +93,9 @@ impl Devices {
         self.operations.draw()
     }
 
-    /// DIMMs that the guest was asked to give back, without an answer. They stay as they are.
-    pub fn silent(&self) -> usize {
-        self.silent.len()
+    /// How often the guest has not answered.
+    pub fn silent(&self) -> u32 {
+        self.silent
     }
 
     /// Begins this operation, and waits until the guest has finished it, rejected it, or panicked.
@@ -114,11 +116,15 @@ impl Devices {
                 self.dimms[number as usize].clone_from(&id);
                 device(first, &id, Said::Taken)?
             }
-            Operation::RemoveDimm(number) if self.silent.contains(&number) => Answer::Refused,
             Operation::RemoveDimm(number) => {
                 let id = self.dimms[number as usize].clone();
-                monitor.begin_removal(&id)?;
-                device(first, &id, Said::Returned)?
+                // An answer may have come late.
+                if self.unclear.remove(&number) && !monitor.has_dimm(&id)? {
+                    Answer::Done
+                } else {
+                    monitor.begin_removal(&id)?;
+                    device(first, &id, Said::Returned)?
+                }
             }
             Operation::AddCpu => {
                 monitor.begin_cpu(&id)?;
@@ -140,12 +146,19 @@ impl Devices {
             }
             Operation::Online => shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu1/online")?,
         };
-        if let (Answer::Silent, Operation::RemoveDimm(number)) = (answer, operation) {
-            first.note(format!("the guest says nothing of the removal of DIMM {number}"));
-            self.silent.insert(number);
+        if answer == Answer::Silent {
+            first.note(format!("the guest says nothing of {operation:?}"));
+            self.silent += 1;
         }
-        if answer == Answer::Done {
-            self.operations.done(operation);
+        match (answer, operation) {
+            // QEMU has plugged it in, whatever the guest makes of it.
+            (Answer::Refused | Answer::Silent, Operation::AddDimm(number)) => {
+                self.unclear.insert(number);
+                self.operations.done(operation);
+            }
+            (Answer::Silent, Operation::RemoveDimm(number)) => _ = self.unclear.insert(number),
+            (Answer::Done, _) => self.operations.done(operation),
+            _ => {}
         }
         Ok(answer)
     }

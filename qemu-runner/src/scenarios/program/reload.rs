@@ -207,10 +207,18 @@ pub(in crate::scenarios) fn configure(
     first: &mut First<'_, '_>,
     initrd: &str,
 ) -> Result<(), Error> {
+    configure_files(first, guest::KERNEL, initrd)
+}
+
+/// Writes a config that names these files.
+pub(in crate::scenarios) fn configure_files(
+    first: &mut First<'_, '_>,
+    kernel: &str,
+    initrd: &str,
+) -> Result<(), Error> {
     let text = format!(
-        "kernel = '{}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\n\
-         reset_delay = {RESET_DELAY_S}",
-        guest::KERNEL
+        "kernel = '{kernel}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\n\
+         reset_delay = {RESET_DELAY_S}"
     );
     first.vm.run_ok(&format!("cat >{CONFIG} <<'END'\n{text}\nEND\n")).map(drop)
 }
@@ -236,7 +244,11 @@ pub(in crate::scenarios) fn expect_reload(
 
 /// Runs the loader, which must fail in these words, and the image that was armed before must still
 /// be.
-fn expect_refused(first: &mut First<'_, '_>, arguments: &str, words: &[&str]) -> Result<(), Error> {
+pub(in crate::scenarios) fn expect_refused(
+    first: &mut First<'_, '_>,
+    arguments: &str,
+    words: &[&str],
+) -> Result<(), Error> {
     let said = first.vm.run_to(1, &format!("{} {arguments}", guest::LOADER))?;
     expect_words(arguments, &said, &[words, &["still armed"]].concat())?;
     first.expect_armed(true, &format!("after a failed `{arguments}`"))?;
@@ -249,7 +261,8 @@ pub(in crate::scenarios) fn expect_yes(first: &mut First<'_, '_>) -> Result<(), 
     check_eq!(first.status(0)?["answer"], "yes", "answer of `status`")
 }
 
-fn codes(status: &Value) -> Vec<&str> {
+/// The codes of all findings.
+pub(in crate::scenarios) fn codes(status: &Value) -> Vec<&str> {
     words(&status["findings"], "code")
 }
 
