@@ -1,7 +1,8 @@
 //! `[7]` Which pages are free.
 //!
 //! *On entry* a vmcore. *On exit*, section by section, a bitmap without the pages that are free,
-//! broken, or no longer in the machine. A page is left out only if everything that leads to it was understood.
+//! broken, or no longer in the machine. A page is left out only if everything that leads to it was
+//! understood.
 
 use std::ops::AddAssign;
 
