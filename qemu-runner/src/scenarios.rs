@@ -36,6 +36,7 @@ pub(crate) mod saving {
     pub(crate) mod case; // on which machine
     pub(super) mod raw; // to a partition
     pub(super) mod directory; // to a directory
+    pub(super) mod removed; // after memory was removed
     pub(super) mod trouble; // what goes wrong after the panic
     pub(super) mod filesystem; // what goes wrong with a filesystem
     pub(super) mod least; // with how little memory
@@ -64,6 +65,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         black_box::log::all(),
         saving::raw::all(),
         saving::directory::all(),
+        saving::removed::all(),
         saving::trouble::all(),
         saving::filesystem::all(),
         saving::least::all(),
