@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 
-use vmcore_filter::{DumpFile, Error, Level, Output, PageState, Vmcore, dump};
+use vmcore_filter::{DumpFile, Error, LeftOut, Level, Output, PageState, Vmcore, dump};
 
 use crate::bytes::word;
 use crate::{Answer, Seed};
@@ -66,7 +66,8 @@ pub fn check(data: &[u8]) -> Answer {
             }
             saved += 1;
         }
-        let left_out = summary.left_out.free + summary.left_out.poisoned;
+        let LeftOut { free, poisoned, absent } = summary.left_out;
+        let left_out = free + poisoned + absent;
         assert_eq!(pages.len() as u64, saved + left_out);
         assert_eq!(dump.pages(), saved, "pages that the vmcore does not have");
         assert!(level == Level::NoFreeOrZeroes || left_out == 0);

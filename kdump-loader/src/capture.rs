@@ -20,7 +20,7 @@ mod drivers; // [3] what the running kernel uses for it
 mod modules; // [4] what the capture kernel needs for it
 mod packed; // [5] its modules' files
 mod archive; // [6] the initrd
-mod earlier; // the last capture at a target
+pub mod earlier; // the last capture at a target
 pub mod parameters; // [7] the command line
 #[cfg(test)]
 pub(crate) mod example; // a machine with disks

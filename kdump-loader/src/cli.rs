@@ -181,6 +181,12 @@ pub struct Last {
         conflicts_with_all = ["json", "note_shutdown"]
     )]
     pub html: Option<PathBuf>,
+    /// Also read every page of each dump that --capture has saved
+    ///
+    /// Exit status 1 if a page is missing or damaged. The dump is read as a whole, which can take
+    /// minutes.
+    #[arg(long, conflicts_with = "note_shutdown")]
+    pub check: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -49,7 +49,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Unload => unload::unload(Path::new(LIVE))?,
         Command::Reload(arguments) => commands::reload::run(&arguments)?,
         Command::Status(arguments) => return commands::status::run(&arguments),
-        Command::Last(arguments) => commands::last::run(&arguments)?,
+        Command::Last(arguments) => return commands::last::run(&arguments),
         Command::Watch(arguments) => commands::watch::run(&arguments)?,
         Command::Plan(arguments) => commands::plan::run(&arguments)?,
         Command::Estimate(arguments) => commands::estimate::run(&arguments)?,

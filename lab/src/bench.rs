@@ -32,6 +32,7 @@ use handoff::EngineId;
 use qemu_runner::Error;
 use qemu_runner::peers::SOURCES;
 
+use crate::load_native;
 use crate::machine::Machine;
 use crate::record;
 use crate::repository::{Repository, explain};
@@ -129,7 +130,8 @@ fn contestants(repo: &Repository) -> Result<Vec<Process>> {
     Ok(all)
 }
 
-/// Check what CI keeps of `bench`: drop-ins verify, and no engine needs more instructions
+/// Check what CI keeps of `bench` and `load-native`: drop-ins verify, no engine needs more
+/// instructions, both loaders run on the fabricated machine
 ///
 /// Uses target/dist as `cargo xtask build` left it.
 #[derive(clap::Args)]
@@ -142,7 +144,11 @@ pub struct Check {
 impl Check {
     pub fn run(&self, repo: &Repository) -> Result<()> {
         drop_ins(repo)?;
-        if self.drop_ins { Ok(()) } else { instructions::count_and_compare(repo, false, true) }
+        if self.drop_ins {
+            return Ok(());
+        }
+        load_native::check(repo)?.iter().for_each(|line| println!("load-native: {line}"));
+        instructions::count_and_compare(repo, false, true)
     }
 }
 

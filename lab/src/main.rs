@@ -6,6 +6,7 @@
 //! panics.rs   panics at drawn moments while memory and CPUs come and go; the cause of each miss
 //! survival.rs the black box outlives resets: how often the next boot finds it
 //! capture.rs  what the /init of `load --capture` saves, on every kind of machine
+//! savers.rs   the same beside Debian's kdump-tools
 //! long_life   many reloads in a row, and many devices that come and go
 //! pages/      pages and pictures, checked in a browser
 //! load_native what arming costs beside kexec-tools, on the bare CPU
@@ -30,6 +31,7 @@ mod panics;
 mod plots;
 mod record;
 mod repository;
+mod savers;
 mod storm;
 mod survival;
 
@@ -54,6 +56,7 @@ enum Command {
     Panics(panics::Args),
     Survival(survival::Args),
     Capture(capture::Args),
+    Savers(savers::Args),
     LongLife(long_life::Args),
     Bench(bench::Args),
     LoadNative(load_native::Args),
@@ -86,6 +89,7 @@ fn run(command: Command) -> Result<()> {
         Command::Panics(args) => args.run(&repo),
         Command::Survival(args) => args.run(&repo),
         Command::Capture(args) => args.run(&repo),
+        Command::Savers(args) => args.run(&repo),
         Command::LongLife(args) => args.run(&repo),
         Command::Bench(args) => args.run(&repo),
         Command::LoadNative(args) => args.run(&repo),

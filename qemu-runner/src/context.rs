@@ -251,6 +251,14 @@ impl Context {
     }
 }
 
+impl Context {
+    /// makedumpfile for the capture kernel's user space. Debian 13's, unless setup was asked for a
+    /// newer one.
+    pub(crate) fn makedumpfile(&self) -> Result<&GuestProgram, Error> {
+        self.new_makedumpfile().or_else(|_| present(&self.assets()?.makedumpfile))
+    }
+}
+
 /// One accessor for each asset that may be missing: `Error::Missing` gives the reason.
 macro_rules! assets {
     ($($visible:vis $name:ident: $type:ty;)*) => {
@@ -264,7 +272,6 @@ macro_rules! assets {
 }
 
 assets! {
-    pub(crate) makedumpfile: GuestProgram;
     pub kexec: GuestProgram;
     pub(crate) udev: GuestProgram;
     pub(crate) flock: GuestProgram;

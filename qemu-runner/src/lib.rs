@@ -22,6 +22,7 @@
 //! storm/         memory that comes block after block, and who keeps the image up to date
 //! panics/        the same, with a panic at a drawn moment
 //! survival.rs    whether the black box outlives a reset, with the kernel at a random place
+//! savers.rs      two ways to save a dump on the same Debian
 //! built_in.rs    a kernel that was built with our purgatory
 //! long_life.rs   many reloads in a row, and many devices that come and go
 //! readers.rs     a dump for crash and drgn, and what they must find in it
@@ -47,6 +48,7 @@ pub mod bare;
 pub mod storm;
 pub mod panics;
 pub mod survival;
+pub mod savers;
 pub mod built_in;
 pub mod long_life;
 pub mod readers;

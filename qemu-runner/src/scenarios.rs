@@ -30,11 +30,13 @@ mod debian {
     pub(super) mod hotplug_service; // our own service
     pub(super) mod stays_armed; // steps of it
     pub(super) mod last; // where the dump is, after the reboot
+    pub(super) mod first_dump; // the README's lines
 }
 pub(crate) mod saving {
     pub(crate) mod case; // on which machine
     pub(super) mod raw; // to a partition
     pub(super) mod directory; // to a directory
+    pub(super) mod removed; // after memory was removed
     pub(super) mod trouble; // what goes wrong after the panic
     pub(super) mod filesystem; // what goes wrong with a filesystem
     pub(super) mod least; // with how little memory
@@ -52,6 +54,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         debian::service::all(),
         debian::hotplug_service::all(),
         debian::last::all(),
+        debian::first_dump::all(),
         storm::all(),
         panics::all(),
         peers::same_image::all(),
@@ -62,6 +65,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         black_box::log::all(),
         saving::raw::all(),
         saving::directory::all(),
+        saving::removed::all(),
         saving::trouble::all(),
         saving::filesystem::all(),
         saving::least::all(),

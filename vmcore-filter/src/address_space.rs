@@ -75,6 +75,11 @@ impl<'a> AddressSpace<'a> {
         }
     }
 
+    /// Physical address of the root.
+    pub(crate) fn root(&self) -> u64 {
+        self.root
+    }
+
     /// The physical address of a virtual one. `None` if it is not mapped, or if the vmcore lacks a
     /// table that leads to it.
     pub fn translate(&mut self, address: u64) -> io::Result<Option<u64>> {

@@ -1,16 +1,17 @@
 //! `[7]` Which pages are free.
 //!
-//! *On entry* a vmcore. *On exit*, section by section, a bitmap without the pages that are free or
-//! broken. A page is left out only if everything that leads to it was understood.
+//! *On entry* a vmcore. *On exit*, section by section, a bitmap without the pages that are free,
+//! broken, or no longer in the machine. A page is left out only if everything that leads to it was
+//! understood.
 
 use std::ops::AddAssign;
 
-use crate::Unfiltered;
 use crate::address_space::AddressSpace;
 use crate::bitmap::Bitmap;
 use crate::page_types::{Kind, PageTypes};
-use crate::sections::Sections;
+use crate::sections::{Section, Sections};
 use crate::vmcore::Vmcore;
+use crate::{PAGE_LEN, Unfiltered};
 
 /// Pages whose structs are read at once: 2 MiB of memory, the unit in which arrays have holes
 /// (`SUBSECTION_SHIFT`, include/linux/mmzone.h).
@@ -23,12 +24,16 @@ pub struct LeftOut {
     pub free: u64,
     /// Pages whose memory is broken (`PG_hwpoison`). Reading them can raise a machine check.
     pub poisoned: u64,
+    /// Pages of memory that was removed from the machine, although the vmcore's headers still list
+    /// it. Reading them can raise a machine check.
+    pub absent: u64,
 }
 
 impl AddAssign for LeftOut {
     fn add_assign(&mut self, other: Self) {
         self.free += other.free;
         self.poisoned += other.poisoned;
+        self.absent += other.absent;
     }
 }
 
@@ -42,14 +47,21 @@ pub struct Classes<'a> {
 }
 
 impl<'a> Classes<'a> {
-    /// Reads from VMCOREINFO how the crashed kernel marks free pages, and tries its page tables.
+    /// Reads from VMCOREINFO how the crashed kernel marks free pages, and tries its page tables and
+    /// its list of sections.
     pub fn find(core: &'a Vmcore) -> Result<Self, Unfiltered> {
         let info = core.vmcoreinfo().ok_or(Unfiltered::NoVmcoreinfo)?;
         let (types, sections) = (PageTypes::of(&info)?, Sections::of(&info)?);
         if types.orders > sections.page_bits {
             return Err(Unfiltered::unknown("LENGTH(zone.free_area)", types.orders));
         }
-        let space = AddressSpace::find(core, &info)?;
+        let mut space = AddressSpace::find(core, &info)?;
+        let root = space.root();
+        let own = (root / PAGE_LEN) >> sections.page_bits;
+        // The kernel's page tables are in memory that it has.
+        if !matches!(sections.section(&mut space, own)?, Section::Present(_)) {
+            return Err(Unfiltered::Sections { root });
+        }
         let structs = vec![0; PAGES_AT_ONCE as usize * types.len];
         Ok(Self { space, sections, types, structs })
     }
@@ -59,15 +71,20 @@ impl<'a> Classes<'a> {
         self.sections.page_bits
     }
 
-    /// Removes the free and the broken pages of a section from the bitmap, which is that of the
+    /// Removes the free, broken and absent pages of a section from the bitmap, which is that of the
     /// whole section.
     pub(crate) fn remove_free(&mut self, bitmap: &mut Bitmap) -> LeftOut {
         let (first, end) = (bitmap.first(), bitmap.end());
         let mut left_out = LeftOut::default();
         let section = first >> self.sections.page_bits;
         // What cannot be read is kept, for whatever reason.
-        let Ok(Some(mem_map)) = self.sections.mem_map(&mut self.space, section) else {
-            return left_out;
+        let mem_map = match self.sections.section(&mut self.space, section) {
+            Ok(Section::Present(mem_map)) => mem_map,
+            Ok(Section::Absent) => {
+                left_out.absent = bitmap.remove(first, end);
+                return left_out;
+            }
+            Ok(Section::Unknown) | Err(_) => return left_out,
         };
         let len = self.types.len as u64;
         // Pages before it are those of a block that was seen.

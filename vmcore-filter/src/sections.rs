@@ -23,6 +23,18 @@ const FLAGS: u64 = PAGE_LEN - 1;
 /// in memory, so it must be short.
 const PLAUSIBLE_BITS: std::ops::RangeInclusive<i64> = 24..=32;
 
+/// What the kernel has of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    /// Address of the `struct page` of page 0, if the section's array began there: the kernel keeps
+    /// it in this form.
+    Present(u64),
+    /// The kernel has no such memory. It was removed, and the vmcore's headers still list it.
+    Absent,
+    /// The vmcore does not tell.
+    Unknown,
+}
+
 /// How to find sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sections {
@@ -59,21 +71,25 @@ impl Sections {
         })
     }
 
-    /// Address of the `struct page` of page 0, if the section's array began there: the kernel keeps
-    /// it in this form. `None` if the section has no array.
-    pub fn mem_map(&self, space: &mut AddressSpace<'_>, section: u64) -> io::Result<Option<u64>> {
+    /// Looks a section up.
+    pub fn section(&self, space: &mut AddressSpace<'_>, section: u64) -> io::Result<Section> {
         let per_root = PAGE_LEN / self.struct_len;
         let (root, index) = (section / per_root, section % per_root);
         if root >= self.root_count {
-            return Ok(None);
+            return Ok(Section::Unknown);
         }
-        let Some(structs) = space.word(self.roots.wrapping_add(root * 8))? else { return Ok(None) };
-        if structs == 0 {
-            return Ok(None);
-        }
+        let structs = match space.word(self.roots.wrapping_add(root * 8))? {
+            None => return Ok(Section::Unknown),
+            Some(0) => return Ok(Section::Absent),
+            Some(structs) => structs,
+        };
         let at = structs.wrapping_add(index * self.struct_len).wrapping_add(self.mem_map);
-        let coded = space.word(at)?;
-        let exists = |coded: &u64| coded & (MARKED_PRESENT | HAS_MEM_MAP) == 3;
-        Ok(coded.filter(exists).map(|coded| coded & !FLAGS))
+        Ok(match space.word(at)? {
+            Some(0) => Section::Absent,
+            Some(coded) if coded & (MARKED_PRESENT | HAS_MEM_MAP) == 3 => {
+                Section::Present(coded & !FLAGS)
+            }
+            Some(_) | None => Section::Unknown,
+        })
     }
 }

@@ -34,6 +34,12 @@ pub enum Unfiltered {
         /// Its physical address, from the page tables.
         found: Option<u64>,
     },
+    /// The kernel's list of sections does not have the memory of its own page tables.
+    #[error("the list of memory sections lacks the one of the page tables at {root:#x}")]
+    Sections {
+        /// Physical address of the root of the page tables.
+        root: u64,
+    },
     /// The vmcore cannot be read.
     #[error("cannot read the page tables from the vmcore: {0}")]
     Read(#[from] io::Error),

@@ -44,6 +44,7 @@ pub fn save(
         all: summary.pages,
         free: summary.left_out.free,
         poisoned: summary.left_out.poisoned,
+        absent: summary.left_out.absent,
         zeroes: summary.zeroes,
         saved: summary.saved,
         unreadable: summary.unreadable,

@@ -31,6 +31,7 @@ mod page_tables; // addresses in the capture kernel
 #[cfg(test)]
 mod tests;
 
+pub use kernel_log::panic_line_of_text;
 use memory::OldMemory;
 
 /// What firmware was asked to do with memory at a reset (TCG PC Client Platform Reset Attack

@@ -6,13 +6,13 @@ use std::fmt::Write;
 
 use handoff::Verdict;
 use handoff::black_box::Stage;
-use loader::image::mib;
 
 use super::panic::{Copies, Panic, Run};
 use super::saved::{CAPTURE_DMESG, DMESG, Saved};
 use crate::health::last_dump::LastDump;
 use capture_init::utc;
 
+mod dump; // what became of the dump
 mod nothing; // no panic to tell
 
 pub use nothing::{NoPanic, nothing};
@@ -75,7 +75,7 @@ pub fn rows(panic: &Panic, saved: Option<&Saved>, dump: Option<&LastDump>) -> Ve
     story.run(panic);
     story.capture(panic, saved);
     if let Some(dump) = dump {
-        story.row("dump", &dump_words(dump));
+        story.dump(panic, dump);
     }
     story.row("next", &next(panic, dump));
     panic.notes.iter().for_each(|note| story.row("note", note));
@@ -205,17 +205,6 @@ pub fn stages(run: &Run) -> impl Iterator<Item = (&str, u64)> {
 /// A time.
 pub fn milliseconds(us: u64) -> String {
     format!("{}.{:03} ms", us / 1000, us % 1000)
-}
-
-fn dump_words(dump: &LastDump) -> String {
-    match dump {
-        LastDump::Saved { path, len } => format!("saved: {path}, {} MiB", mib(*len)),
-        LastDump::Incomplete { path } => format!("incomplete: {path}"),
-        LastDump::NotFound { directory } => format!("none of that time in {directory}"),
-        LastDump::Elsewhere { place } => {
-            format!("unknown: dumps go to {place}, which was not accessed")
-        }
-    }
 }
 
 /// What the operator does next.

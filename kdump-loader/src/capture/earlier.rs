@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use capture_init::{RAW_HEADER_LEN, RECORD_FILE, RawHeader, Record};
 
@@ -21,11 +22,7 @@ pub fn last(files: Files<'_>, place: &Place) -> Option<Record> {
     match place {
         Place::Directory(path) => {
             let directory = device::real_path(files, path.to_str()?).ok()?;
-            let folders = files.names(&directory).into_iter();
-            let records = folders.filter_map(|folder| {
-                let path = format!("{directory}/{folder}/{RECORD_FILE}");
-                serde_json::from_slice::<Record>(&files.read(path, LARGEST).ok()?).ok()
-            });
+            let records = in_directory(files, &directory).into_iter().map(|(_, record)| record);
             records.max_by_key(|record| record.began)
         }
         Place::Device(path) => in_partition(files, &Disk::at(files, path).ok()?),
@@ -35,10 +32,31 @@ pub fn last(files: Files<'_>, place: &Place) -> Option<Record> {
     }
 }
 
+/// The records in a directory for dumps, each with its folder.
+pub fn in_directory(files: Files<'_>, directory: &str) -> Vec<(String, Record)> {
+    let with_record = |name| {
+        let folder = format!("{}/{name}", directory.trim_end_matches('/'));
+        let record = beside(files, &folder)?;
+        Some((folder, record))
+    };
+    files.names(directory).into_iter().filter_map(with_record).collect()
+}
+
+/// The record in the folder of a dump.
+pub fn beside(files: Files<'_>, folder: &str) -> Option<Record> {
+    let text = files.read(format!("{folder}/{RECORD_FILE}"), LARGEST).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
 fn in_partition(files: Files<'_>, disk: &Disk) -> Option<Record> {
+    Some(header(files, &disk.node())?.record)
+}
+
+/// What /init has written at the beginning of the device with this node.
+pub fn header(files: Files<'_>, node: &Path) -> Option<RawHeader> {
     let mut start = [0; RAW_HEADER_LEN];
-    File::open(files.outside(disk.node())).ok()?.read_exact_at(&mut start, 0).ok()?;
-    Some(RawHeader::parse(&start).ok()?.record)
+    File::open(files.outside(node)).ok()?.read_exact_at(&mut start, 0).ok()?;
+    RawHeader::parse(&start).ok()
 }
 
 #[cfg(test)]

@@ -104,7 +104,14 @@ pub fn run(arguments: &Estimate) -> Result<(), Error> {
     if let Some(options) = &options
         && let Some(path) = &options.initrd
     {
-        ways.push(configured(files, options, path, init_size, release.as_deref())?);
+        match configured(files, options, path, init_size, release.as_deref()) {
+            Ok(way) => ways.push(way),
+            // As the package's config names it where kdump-tools is not installed.
+            Err(error) if !ways.is_empty() => {
+                note(format_args!("no estimate for the initrd of the config: {}", in_full(&error)));
+            }
+            Err(error) => return Err(error),
+        }
     }
     let last = capture::last(files, &target)
         .map(|record| Last { began: record.began, left: record.memory.lowest_available_kib << 10 });

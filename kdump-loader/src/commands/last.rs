@@ -1,6 +1,7 @@
 //! `kdump-loader last`: the story of the last panic before this boot.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use serde::Serialize;
 
@@ -10,12 +11,16 @@ use {super::write_file, crate::black_box::page, crate::cli::STANDARD_OUTPUT};
 use super::{Error, print, print_json};
 use crate::arm::request_for::OURSELVES;
 use crate::black_box::armed::{self, ArmedBox};
+use crate::black_box::harvest;
 use crate::black_box::panic::{Outcome, Panic};
 use crate::black_box::saved::{self, Saved};
 use crate::black_box::story::{self, NoPanic};
 use crate::cli::Last;
 use crate::health::last_dump::{self, LastDump};
 use crate::health::{Target, survey};
+
+/// Exit status if a page of a dump is missing or damaged.
+const BAD_DUMP: u8 = 1;
 
 /// What `last --json` prints.
 #[derive(Serialize)]
@@ -39,22 +44,34 @@ struct Told<'a> {
 
 /// Tells it, and notes that it was told. With --note-shutdown, only leaves a note for the next
 /// boot.
-pub fn run(arguments: &Last) -> Result<(), Error> {
+pub fn run(arguments: &Last) -> Result<ExitCode, Error> {
     let root = &arguments.root;
     if arguments.note_shutdown {
-        return Ok(ArmedBox::note_shutdown(root, Some(armed::now()))?);
+        ArmedBox::note_shutdown(root, Some(armed::now()))?;
+        return Ok(ExitCode::SUCCESS);
     }
-    let all = Saved::all(root);
+    let mut all = Saved::all(root);
     if all.is_empty() && saved::is_forbidden(root) {
         return Err(Error::Forbidden { path: root.join(armed::STATE) });
     }
     let skipped = if arguments.all { 0 } else { all.len().saturating_sub(1) };
-    let told = &all[skipped..];
+    let told = &mut all[skipped..];
     // The saver's settings say where dumps go, if it is known.
     let saver = if told.is_empty() { None } else { survey(root, None, Path::new(OURSELVES)).saver };
     let target = saver.and_then(|saver| saver.target);
-    let dumps: Vec<_> =
+    let mut dumps: Vec<_> =
         told.iter().map(|saved| dump(root, target.as_ref(), &saved.panic)).collect();
+    for (saved, dump) in told.iter_mut().zip(&dumps) {
+        // Where crash memory had no room for copies of the log, /init has saved it.
+        let line = || harvest::panic_line_of_text(&dump.log(root)?);
+        saved.panic.panic_line = saved.panic.panic_line.take().or_else(line);
+    }
+    let told = &*told;
+    if arguments.check {
+        dumps.iter_mut().for_each(|dump| dump.check(root));
+    }
+    let is_bad = |dump: &LastDump| matches!(dump, LastDump::Saved { check: Some(check), .. } if check.is_bad());
+    let bad = dumps.iter().any(is_bad);
     let last_harvest = Outcome::read(root);
     if arguments.json {
         let panics = told.iter().zip(dumps).map(|(saved, dump)| Told {
@@ -69,7 +86,7 @@ pub fn run(arguments: &Last) -> Result<(), Error> {
         show(arguments, &told, later(&told, last_harvest.as_ref()))?;
     }
     told.iter().for_each(Saved::mark_seen);
-    Ok(())
+    Ok(if bad { ExitCode::from(BAD_DUMP) } else { ExitCode::SUCCESS })
 }
 
 /// The dump of a panic.

@@ -13,7 +13,7 @@ pub(super) fn look(root: &Path, target: Option<&Target>, findings: &mut Vec<Find
     let dump = last_dump::find(root, target, panic.arming.armed_at, panic.harvested_at);
     let told = match dump {
         LastDump::Saved { .. } => return,
-        LastDump::Incomplete { path } => format!("its dump is incomplete: {path}"),
+        LastDump::Incomplete { path, .. } => format!("its dump is incomplete: {path}"),
         LastDump::NotFound { directory } => format!("no dump of that time is in {directory}"),
         LastDump::Elsewhere { place } => format!("whether its dump is in {place} is unknown"),
     };

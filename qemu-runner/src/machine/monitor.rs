@@ -137,6 +137,15 @@ impl Monitor {
         self.begin_removal(&format!("plugged-dimm{number}"))
     }
 
+    /// The same, and waits until the guest has given it back.
+    pub fn remove_dimm(&mut self, number: u32) -> Result<(), Error> {
+        let id = format!("plugged-dimm{number}");
+        self.begin_removal(&id)?;
+        self.await_event("the guest to give a DIMM back", |event| {
+            (said_of(&id, event) == Some(Said::Returned)).then_some(())
+        })
+    }
+
     /// Tells the device for virtio-mem how large it shall be, and waits until the guest has made it
     /// so.
     pub fn resize_virtio_mem(&mut self, bytes: u64) -> Result<(), Error> {

@@ -4,7 +4,6 @@ use super::first::{First, Victim};
 use super::load::number;
 use crate::error::Error;
 use crate::stage::capture::{Crashed, OOPS, PANIC};
-use crate::stage::guest;
 
 const UD2: [u8; 2] = [0x0f, 0x0b];
 /// Reads /proc/execdomains (kernel/exec_domain.c), which no program does.
@@ -18,8 +17,8 @@ impl<'s, 'c> First<'s, 'c> {
     }
 
     /// Panics by `kdump-loader test --panic`.
-    pub fn panic_by_test(self) -> Result<Crashed<'s, 'c>, Error> {
-        self.crash(&format!("hostname | {} test --panic\n", guest::LOADER), PANIC)
+    pub fn panic_by_test(self, loader: &str) -> Result<Crashed<'s, 'c>, Error> {
+        self.crash(&format!("hostname | {loader} test --panic\n"), PANIC)
     }
 
     /// Lets the kernel oops: an invalid instruction is written from outside over the start of a

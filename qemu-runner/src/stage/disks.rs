@@ -62,7 +62,8 @@ fn fill(image: &Path, len: u64, program: &GuestProgram, arguments: &[&str]) -> R
     fs::remove_file(&path).map_err(Error::file("remove", &path))
 }
 
-fn copy(from: &Path, image: &Path) -> io::Result<()> {
+/// Copies a filesystem into the partition of an image.
+pub(super) fn copy(from: &Path, image: &Path) -> io::Result<()> {
     let (mut from, to) = (File::open(from)?, File::options().write(true).open(image)?);
     let (mut chunk, mut offset) = (vec![0; CHUNK], PARTITION_AT);
     loop {

@@ -15,10 +15,11 @@ use crate::assets::{DebianDisk, GuestProgram};
 use crate::context;
 use crate::error::{Error, check, check_eq};
 use crate::host::{self, succeed};
+use crate::machine::disk::{PARTITION_AT, partitioned};
 use crate::machine::vm::Arrival;
 use crate::machine::{Boot, Machine};
 use crate::stage::first::First;
-use crate::stage::{BOOT_CPUS, Stage, UNTESTED};
+use crate::stage::{BOOT_CPUS, Stage, UNTESTED, disks};
 
 pub const DISK: &str = "disk";
 /// The folder for the files that the capture service has saved.
@@ -52,6 +53,12 @@ pub struct Guest {
     pub kexec: Kexec,
     /// Whether the loader is there as [`LOADER`], installed nowhere.
     pub loader: bool,
+    /// Whether the loader's package is there as [`PACKAGE`], installed nowhere.
+    pub package: bool,
+    /// Whether the file system is in a partition, as an installer leaves it.
+    pub partition: bool,
+    pub memory_mib: u64,
+    pub crashkernel: &'static str,
     pub dimms: u32,
     pub spare_cpus: u32,
 }
@@ -59,9 +66,23 @@ pub struct Guest {
 impl Guest {
     /// With this `kexec`, and nothing to be plugged in.
     pub fn with(kexec: Kexec) -> Self {
-        Self { kexec, loader: false, dimms: 0, spare_cpus: 0 }
+        Self {
+            kexec,
+            loader: false,
+            package: false,
+            partition: false,
+            memory_mib: MEMORY_MIB,
+            crashkernel: CRASHKERNEL,
+            dimms: 0,
+            spare_cpus: 0,
+        }
     }
 }
+
+/// The loader's package, in root's home as in a checkout of the project.
+pub const PACKAGE: &str = "target/dist/kdump-loader_0.1.0_amd64.deb";
+/// Requests to debugfs that make the directory for it.
+const PACKAGES_DIRECTORY: &str = "cd /root\nmkdir target\ncd target\nmkdir dist\ncd dist\n";
 
 /// Where an administrator may have put it, and in which directory.
 pub const LOADER: &str = "/usr/local/sbin/kdump-loader";
@@ -105,6 +126,15 @@ pub fn boot<'s, 'c>(
     if guest.loader {
         disk.bring(&loader, LOADERS_DIRECTORY, "")?;
     }
+    if guest.package {
+        let package = stage.context.built(PACKAGE)?;
+        let name = package.file_name().unwrap_or_default().to_string_lossy();
+        let write = format!("write \"{}\" {name}\n", package.display());
+        disk.request(&format!("{PACKAGES_DIRECTORY}{write}"))?;
+    }
+    if guest.partition {
+        disk.partition()?;
+    }
     let first = stage.switch_on(&disk.machine(), &directory, &debian.kernel.release)?;
     Ok((first, disk))
 }
@@ -137,41 +167,75 @@ pub fn reboot<'s, 'c>(
 impl Disk<'_> {
     fn machine(&self) -> Machine {
         let Self { debian, guest, image, .. } = self;
+        let root = if guest.partition { "vda1" } else { "vda" };
+        let crashkernel = guest.crashkernel;
         let boot = Boot::Linux {
             kernel: debian.kernel.vmlinuz.clone(),
             initrd: debian.initrd.clone(),
             append: format!(
-                "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 {UNTESTED} \
+                "console=ttyS0 root=/dev/{root} rw crashkernel={crashkernel} panic=0 {UNTESTED} \
                  memhp_default_state=online_movable"
             ),
             disk: Some(image.clone()),
         };
         let max_cpus = BOOT_CPUS + guest.spare_cpus;
-        Machine { max_cpus, dimms: guest.dimms, ..Machine::of(boot, MEMORY_MIB) }
+        Machine { max_cpus, dimms: guest.dimms, ..Machine::of(boot, guest.memory_mib) }
     }
 
     /// Puts the loader into a directory of the disk, and does more there.
     fn bring(&self, loader: &Path, directory: &str, more: &str) -> Result<(), Error> {
-        let requests = self.image.with_extension("requests");
-        let text = format!(
+        self.request(&format!(
             "cd {directory}\nwrite \"{}\" kdump-loader\nset_inode_field kdump-loader mode \
              0100755\nset_inode_field kdump-loader uid 0\n\
              set_inode_field kdump-loader gid 0\n{more}",
             loader.display()
-        );
+        ))
+    }
+
+    /// Lets debugfs do something with the file system.
+    fn request(&self, text: &str) -> Result<(), Error> {
+        let requests = self.image.with_extension("requests");
         fs::write(&requests, text).map_err(Error::file("write", &requests))?;
         // debugfs ends with 0 whatever becomes of its requests; the scenario will not find the
         // program.
         succeed(self.debian.debugfs.on_host().args(["-w", "-f"]).arg(&requests).arg(&self.image), 0)
     }
 
-    /// What the capture service has saved under `/var/crash`: one dump, finished, and the log.
-    pub fn saved(&self) -> Result<Saved, Error> {
-        succeed(self.debian.e2fsck.on_host().args(["-f", "-p"]).arg(&self.image), REPAIRED)?;
+    /// Puts the file system into a partition of a disk as large.
+    fn partition(&self) -> Result<(), Error> {
+        let disk = self.image.with_extension("partitioned");
+        let len = self.image.metadata().map_err(Error::file("look at", &self.image))?.len();
+        partitioned(&disk, 0, (len >> 20) + 2 * (PARTITION_AT >> 20))?;
+        disks::copy(&self.image, &disk).map_err(Error::file("write", &disk))?;
+        fs::rename(&disk, &self.image).map_err(Error::file("move", &disk))
+    }
+
+    /// Copies `/var/crash` to the host. Returns its files.
+    fn copy_crash(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut image = self.image.clone().into_os_string();
+        if self.guest.partition {
+            // How e2fsprogs take it (`ext2fs_open2`, lib/ext2fs/openfs.c).
+            image.push(format!("?offset={PARTITION_AT}"));
+        }
+        succeed(self.debian.e2fsck.on_host().args(["-f", "-p"]).arg(&image), REPAIRED)?;
         host::make(&self.saved)?;
         let request = format!("rdump /var/crash \"{}\"", self.saved.display());
-        succeed(self.debian.debugfs.on_host().args(["-R", &request]).arg(&self.image), 0)?;
-        let files = host::files_below(&self.saved)?;
+        succeed(self.debian.debugfs.on_host().args(["-R", &request]).arg(&image), 0)?;
+        host::files_below(&self.saved)
+    }
+
+    /// Bytes of the one dump under `/var/crash`, whoever has saved it.
+    pub fn dump_len(&self) -> Result<u64, Error> {
+        let files = self.copy_crash()?;
+        let is_dump = |file: &&PathBuf| name(file) == "vmcore" || name(file).starts_with("dump.");
+        let dumps: Vec<&PathBuf> = files.iter().filter(is_dump).collect();
+        check!(dumps.len() == 1, "dumps: expected one, found {files:?}")?;
+        Ok(dumps[0].metadata().map_err(Error::file("look at", dumps[0]))?.len())
+    }
+
+    /// What the capture service has saved under `/var/crash`: one dump, finished, and the log.
+    pub fn saved(&self) -> Result<Saved, Error> {
+        let files = self.copy_crash()?;
         let only = |kind: &str| {
             let found: Vec<_> = files.iter().filter(|file| name(file).starts_with(kind)).collect();
             let finished = found.len() == 1 && !name(found[0]).contains("incomplete");

@@ -7,6 +7,7 @@
 use crate::assets::kernel::{KernelUnderTest, Setting};
 use crate::context::{self, Context};
 use crate::error::Error;
+use crate::stage::installed;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -32,6 +33,8 @@ pub(crate) enum Need {
     /// The open series' driver for virtio-mem.
     VirtioMem,
     DebianDisk,
+    /// The loader's package for Debian.
+    Package,
     Mke2fs,
     MkfsXfs,
     /// The purgatory as a file, for its symbols.
@@ -97,6 +100,7 @@ impl Need {
             Self::Ovmf => context.ovmf().map(drop),
             Self::VirtioMem => context.virtio_mem().map(drop),
             Self::DebianDisk => context.debian_disk().map(drop),
+            Self::Package => context.built(installed::PACKAGE).map(drop),
             Self::Mke2fs => context.mke2fs().map(drop),
             Self::MkfsXfs => context.mkfs_xfs().map(drop),
             Self::Purgatory => all_built(context, &[context::PURGATORY]),

@@ -13,6 +13,8 @@ const ROOT: u64 = 0x1_0000;
 const TABLES: [u64; 3] = [0x1_1000, 0x1_2000, 0x1_3000];
 const SECTION_ROOTS: u64 = 0x2_0000;
 const SECTION_STRUCTS: u64 = 0x2_1000;
+/// `SIZE(mem_section)`.
+const SECTION_STRUCT: u64 = 32;
 const PAGE_STRUCTS: u64 = 0x10_0000;
 /// Bytes of `struct page`, and where its fields are.
 const STRUCT: u64 = 64;
@@ -54,7 +56,7 @@ impl Kernel {
         let vmcoreinfo = format!(
             "OSRELEASE=6.12.0\nPAGESIZE=4096\nSYMBOL(init_top_pgt)={:x}\nNUMBER(phys_base)=0\n\
              NUMBER(pgtable_l5_enabled)={}\nSYMBOL(mem_section)={:x}\nLENGTH(mem_section)=2048\n\
-             SIZE(mem_section)=32\nOFFSET(mem_section.section_mem_map)=0\n\
+             SIZE(mem_section)={SECTION_STRUCT}\nOFFSET(mem_section.section_mem_map)=0\n\
              NUMBER(SECTION_SIZE_BITS)=27\nSIZE(page)={STRUCT}\nOFFSET(page.flags)={FLAGS}\n\
              OFFSET(page._refcount)={REFCOUNT}\nOFFSET(page._mapcount)={MAPCOUNT}\n\
              OFFSET(page.private)={PRIVATE}\nLENGTH(zone.free_area)=11\n\
@@ -97,6 +99,11 @@ impl Kernel {
         self.put(at + MAPCOUNT, counts);
     }
 
+    /// The kernel's list has no section here.
+    pub fn forget_section(&mut self, section: u64) {
+        self.put(SECTION_STRUCTS + section * SECTION_STRUCT, 0);
+    }
+
     pub fn poison(&mut self, pfn: usize) {
         self.put(PAGE_STRUCTS + pfn as u64 * STRUCT + FLAGS, 1 << POISON_BIT);
     }
@@ -112,6 +119,16 @@ impl Kernel {
 
     /// The ELF core: one PT_NOTE, one PT_LOAD.
     pub fn core(&self) -> Vec<u8> {
+        self.core_of(&[0])
+    }
+
+    /// The same with a second PT_LOAD of as many pages, which begin at page `first`.
+    pub fn core_with_removed(&self, first: usize) -> Vec<u8> {
+        self.core_of(&[0, first * PAGE])
+    }
+
+    /// With a PT_LOAD of the whole memory at each of these physical addresses.
+    fn core_of(&self, places: &[usize]) -> Vec<u8> {
         let name = b"VMCOREINFO\0\0";
         let mut note = Vec::new();
         for field in [11, self.vmcoreinfo.len() as u32, 0] {
@@ -121,12 +138,17 @@ impl Kernel {
         note.extend(self.vmcoreinfo.as_bytes());
         let mut core = vec![0; PAGE];
         core[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-        for (at, half) in [(16, 4_u16), (18, 62), (52, 64), (54, 56), (56, 2)] {
+        for (at, half) in [(16, 4_u16), (18, 62), (52, 64), (54, 56), (56, 1 + places.len() as u16)]
+        {
             core[at..at + 2].copy_from_slice(&half.to_le_bytes());
         }
         core[32..40].copy_from_slice(&64_u64.to_le_bytes());
         // Kind, offset, physical address, bytes.
-        let headers = [(4, PAGE, 0, note.len()), (1, 2 * PAGE, 0, self.memory.len())];
+        let mut headers = vec![(4, PAGE, 0, note.len())];
+        for (index, place) in places.iter().enumerate() {
+            let len = self.memory.len();
+            headers.push((1, 2 * PAGE + index * len, *place, len));
+        }
         for (index, (kind, offset, physical, len)) in headers.into_iter().enumerate() {
             let at = 64 + index * 56;
             core[at] = kind;
@@ -136,7 +158,7 @@ impl Kernel {
         }
         core.extend(&note);
         core.resize(2 * PAGE, 0);
-        core.extend(&self.memory);
+        places.iter().for_each(|_| core.extend(&self.memory));
         core
     }
 }

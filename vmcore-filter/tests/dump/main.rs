@@ -65,6 +65,35 @@ fn a_page_that_is_not_surely_free_is_kept() {
     assert_eq!(summary.left_out.free, 0);
 }
 
+/// The headers list the kernel's memory twice: where it is, and where memory was removed.
+#[test]
+fn memory_that_was_removed_is_left_out() {
+    const SECOND: usize = 1 << 15; // the first page of section 1
+    let kernel = Kernel::new(KINDS[2]);
+    let core = Vmcore::from_bytes(kernel.core_with_removed(SECOND)).unwrap();
+    for (level, pages) in [(Level::NoFreeOrZeroes, PAGES), (Level::NoZeroes, 2 * PAGES)] {
+        let mut output = Vec::new();
+        let summary = dump(&core, level, &mut output, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert!(summary.unfiltered.is_none(), "{:?}", summary.unfiltered);
+        let absent = summary.left_out.absent as usize;
+        assert_eq!((absent, summary.pages as usize), (2 * PAGES - pages, 2 * PAGES));
+        let dump = DumpFile::from_bytes(output).unwrap();
+        assert_eq!(dump.pages() as usize, pages);
+        assert_eq!(left_out(&kernel, &dump), []);
+    }
+}
+
+#[test]
+fn list_of_sections_without_the_kernels_own_is_not_believed() {
+    let mut kernel = Kernel::new(KINDS[2]);
+    kernel.free(512, 3);
+    kernel.forget_section(0);
+    let (summary, dump) = save(&kernel, Level::NoFreeOrZeroes);
+    let reason = summary.unfiltered.unwrap().to_string();
+    assert!(reason.contains("memory sections"), "{reason}");
+    assert_eq!(left_out(&kernel, &dump), []);
+}
+
 #[test]
 fn other_levels_keep_free_pages() {
     let mut kernel = Kernel::new(KINDS[0]);

@@ -16,11 +16,11 @@ use qemu_runner::page::{self, Section};
 use qemu_runner::{Context, Lab, Outcome, Scenario, scenarios};
 use xshell::{Shell, cmd};
 
-use crate::build;
 use crate::command;
 use crate::gate;
 use crate::repository::Repository;
 use crate::setup::{self, Large};
+use crate::{build, package};
 use tell::{End, Teller};
 
 /// The whole story: armed, memory and a CPU added, panicked, captured.
@@ -252,7 +252,12 @@ pub fn prepare(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
     // Before downloads, which would be in vain without it.
     setup::linker(sh)?;
     setup::guests(sh, repo, large)?;
-    build::build(sh, repo)?;
+    // The scenario of a first dump installs the package.
+    if large.debian_disk {
+        package::build(sh, repo)?
+    } else {
+        build::build(sh, repo)?
+    }
     build::hosted::guest_programs(sh, repo)
 }
 

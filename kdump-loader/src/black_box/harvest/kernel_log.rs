@@ -70,11 +70,22 @@ fn read(
 pub fn panic_line(log: &Log) -> Option<String> {
     log.texts().rev().find_map(|text| {
         let text = printk_ring::dmesg::printable(text);
-        let is_crash = |line: &&str| {
-            !line.starts_with(REPEATED) && CRASHES.iter().any(|word| line.contains(word))
-        };
-        text.lines().rev().find(is_crash).map(str::to_owned)
+        last_crash(text.lines().rev()).map(str::to_owned)
     })
+}
+
+/// The same, from the log that the /init of `--capture` has saved: `[   12.345678] text`.
+pub fn panic_line_of_text(log: &str) -> Option<String> {
+    let texts = log.lines().rev().map(|line| match line.strip_prefix('[') {
+        Some(rest) => rest.split_once("] ").map_or(line, |(_, text)| text),
+        None => line,
+    });
+    last_crash(texts).map(str::to_owned)
+}
+
+fn last_crash<'a>(mut lines_from_the_last: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    lines_from_the_last
+        .find(|line| !line.starts_with(REPEATED) && CRASHES.iter().any(|word| line.contains(word)))
 }
 
 /// When the last record was written, in seconds since 1970.

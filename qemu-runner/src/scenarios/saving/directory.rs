@@ -72,7 +72,7 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     let tested = first.vm.run_ok(&format!("{} test", guest::LOADER))?;
     first.note(&tested);
     expect_words("`test`", &tested, &["ok      write: a file", "ok      status"])?;
-    let mut crashed = first.panic_by_test()?;
+    let mut crashed = first.panic_by_test(guest::LOADER)?;
     let after = crashed.await_saved()?;
     let victim = crashed.victim.clone();
 

@@ -52,3 +52,12 @@ fn log_of_an_unknown_layout_is_a_note() {
     assert_eq!(saved.panic.log, None);
     assert!(saved.panic.notes[0].contains("cannot be decoded"), "{:?}", saved.panic.notes);
 }
+
+#[test]
+fn panic_line_of_a_saved_log_has_no_time_and_is_not_the_repetition() {
+    let log = "[    1.5] BUG: one\n[   12.345678] Kernel panic - not syncing: two\n\
+               [   12.4] ---[ end Kernel panic - not syncing: two ]---\n[   12.5] more\n";
+    let line = super::super::panic_line_of_text(log);
+    assert_eq!(line.as_deref(), Some("Kernel panic - not syncing: two"));
+    assert_eq!(super::super::panic_line_of_text("[    1.0] all is well\n"), None);
+}
