@@ -77,11 +77,10 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     let victim = crashed.victim.clone();
 
     let mut first = crashed.boot_again(|_| Ok(()))?;
-    mount(&mut first, &case)?;
+    let [_, empty] = mount(&mut first, &case)?;
     let folder = only_folder(&mut first)?;
     // The host reads the dump from the other disk.
-    let copy = format!("dd if={folder}/vmcore of={} bs=1M && sync", case.partition(1));
-    first.vm.run_ok(&copy)?;
+    first.vm.run_ok(&format!("dd if={folder}/vmcore of={empty} bs=1M && sync"))?;
     let [log, record] =
         ["dmesg.txt", "capture.json"].map(|name| first.vm.run_ok(&format!("cat {folder}/{name}")));
     let saved = Saved::copied(&record?, log?, &first.disk(1))?;
@@ -116,11 +115,19 @@ fn little_room(stage: &mut Stage<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn mount(first: &mut First<'_, '_>, case: &Case) -> Result<(), Error> {
+/// Mounts the filesystem. Two disks may swap names at every boot. Returns the nodes of its
+/// partition and of the empty one.
+pub(super) fn mount(first: &mut First<'_, '_>, case: &Case) -> Result<[String; 2], Error> {
     first.load_drivers()?;
     let kind = case.content.name().unwrap_or_default();
-    let (device, point) = (case.partition(0), MOUNTED);
-    first.vm.run_ok(&format!("mkdir -p {point} && mount -t {kind} {device} {point}")).map(drop)
+    first.vm.run_ok(&format!("mkdir -p {MOUNTED}"))?;
+    let [one, other] = [case.partition(0), case.partition(1)];
+    let mount = |node: &str| format!("mount -t {kind} {node} {MOUNTED}");
+    if first.vm.run(&mount(&one))?.status == 0 {
+        return Ok([one, other]);
+    }
+    first.vm.run_ok(&mount(&other))?;
+    Ok([other, one])
 }
 
 /// The one dump in the directory.

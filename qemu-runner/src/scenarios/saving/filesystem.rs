@@ -32,7 +32,7 @@ const CASE: Case = Case::of(Bus::Nvme, Content::Ext4);
 fn full(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut setup = CASE.setup();
     setup.disks[0].mib = SMALL_DISK;
-    let mut first = armed(stage, &setup)?;
+    let (mut first, _) = armed(stage, &setup)?;
     first.survive_resets()?;
     let mut crashed = first.panic(None)?;
     for message in ["the target is full after ", "there is no complete dump in ", RESET] {
@@ -40,12 +40,12 @@ fn full(stage: &mut Stage<'_>) -> Result<(), Error> {
     }
 
     let mut first = crashed.boot_again(|_| Ok(()))?;
-    mount(&mut first, &CASE)?;
+    let [_, empty] = mount(&mut first, &CASE)?;
     let folder = only_folder(&mut first)?;
     let files = first.vm.run_ok(&format!("ls -1 {folder}"))?;
     check_eq!(files, "capture.json\ndmesg.txt\nvmcore.incomplete", "files in {folder}")?;
     // The host reads the dump from the other disk.
-    let copy = format!("dd if={folder}/vmcore.incomplete of={} bs=1M", CASE.partition(1));
+    let copy = format!("dd if={folder}/vmcore.incomplete of={empty} bs=1M");
     first.vm.run_ok(&format!("{copy} && sync"))?;
     let [log, record] =
         ["dmesg.txt", "capture.json"].map(|name| first.vm.run_ok(&format!("cat {folder}/{name}")));
@@ -56,10 +56,9 @@ fn full(stage: &mut Stage<'_>) -> Result<(), Error> {
 }
 
 fn damaged(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = armed(stage, &CASE.setup())?;
+    let (mut first, device) = armed(stage, &CASE.setup())?;
     first.vm.run_ok(&format!("umount {MOUNTED}"))?;
     for at in DESCRIPTORS {
-        let device = CASE.partition(0);
         first.vm.run_ok(&format!(
             "dd if=/dev/urandom of={device} bs=64 count=1 seek={} conv=fsync,notrunc",
             at / 64
@@ -71,11 +70,14 @@ fn damaged(stage: &mut Stage<'_>) -> Result<(), Error> {
     expect_end(&mut crashed, &said)
 }
 
-/// Boots a machine, and arms it to save to a directory.
-fn armed<'s, 'c>(stage: &'s mut Stage<'c>, setup: &Setup) -> Result<First<'s, 'c>, Error> {
+/// Boots a machine, and arms it to save to a directory, whose partition is returned.
+fn armed<'s, 'c>(
+    stage: &'s mut Stage<'c>,
+    setup: &Setup,
+) -> Result<(First<'s, 'c>, String), Error> {
     let mut first = stage.boot(setup)?;
-    mount(&mut first, &CASE)?;
+    let [device, _] = mount(&mut first, &CASE)?;
     first.vm.run_ok(&format!("mkdir {DIRECTORY}"))?;
     arm(&mut first, DIRECTORY, &format!("of PARTUUID={}", part_uuid(0)))?;
-    Ok(first)
+    Ok((first, device))
 }
