@@ -236,6 +236,13 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(range)
     }
 
+    /// Bytes of a memory block of this machine: [`MEMORY_BLOCK`], or more from 64 GiB on.
+    fn memory_block(&mut self) -> Result<u64, Error> {
+        let said = self.vm.run_ok("cat /sys/devices/system/memory/block_size_bytes")?;
+        let size = u64::from_str_radix(said.trim(), 16);
+        size.map_err(|_| Error::unreadable("the size of a memory block", &said))
+    }
+
     /// Plugs in a CPU and brings it online: one that still waits for its first start-up interrupt
     /// takes the crash's non-maskable one as a triple fault under TCG.
     pub fn add_cpu(&mut self) -> Result<(), Error> {
@@ -299,7 +306,7 @@ impl<'s, 'c> First<'s, 'c> {
              rm /tmp/mib /tmp/freed"
         ))?;
         // Empties these lists (`zone_pcp_disable` in `offline_pages`, mm/memory_hotplug.c).
-        let block = dimm.end / MEMORY_BLOCK - 1;
+        let block = dimm.end / self.memory_block()? - 1;
         let state = format!("/sys/devices/system/memory/memory{block}/state");
         self.toggle(&format!("memory block {block}"), &state, ["offline", "online_movable"])?;
         // `zoneinfo_show_print`, mm/vmstat.c.
