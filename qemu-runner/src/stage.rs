@@ -94,7 +94,7 @@ impl<'c> Stage<'c> {
         let directory = self.next_machine()?;
         let (machine, release) = self.build(setup, &directory)?;
         let mut first = self.come_up(setup, &machine, &directory, &release)?;
-        first.cpus = setup.cpus;
+        (first.cpus, first.dimm_size) = (setup.cpus, setup.dimm_size);
         expect_fit(&mut first)?;
         Ok(first)
     }

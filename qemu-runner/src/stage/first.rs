@@ -11,6 +11,7 @@ use crate::evidence::armed::ArmedImage;
 use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
 use crate::evidence::iomem::{Iomem, merged};
 use crate::evidence::outcome::{Evidence, Phase};
+use crate::machine::DIMM_SIZE;
 use crate::machine::agent::Output;
 use crate::machine::vm::Vm;
 use crate::stage::load::{CAPTURE_APPEND, Loaded, json, load_command, number};
@@ -56,11 +57,13 @@ pub struct First<'s, 'c> {
     pub(super) release: String,
     pub(super) sentinels: Vec<Sentinel>,
     pub(crate) cpus: u32,
+    pub(super) dimm_size: u64,
 }
 
 impl<'s, 'c> First<'s, 'c> {
     pub(crate) fn new(stage: &'s mut Stage<'c>, vm: Vm, release: String) -> Self {
-        Self { stage, vm, release, sentinels: Vec::new(), cpus: BOOT_CPUS }
+        let (cpus, dimm_size) = (BOOT_CPUS, DIMM_SIZE);
+        Self { stage, vm, release, sentinels: Vec::new(), cpus, dimm_size }
     }
 
     pub fn note(&mut self, what: impl Into<String>) {
@@ -231,7 +234,7 @@ impl<'s, 'c> First<'s, 'c> {
         let added = self.iomem()?.added_since(&before);
         check!(added.len() == 1, "memory gained by DIMM {number}: one range, not {added:x?}")?;
         let range = added[0].clone();
-        check_eq!(range.end - range.start, crate::machine::DIMM_SIZE, "bytes gained by a DIMM")?;
+        check_eq!(range.end - range.start, self.dimm_size, "bytes gained by a DIMM")?;
         self.note(format!("DIMM {number} added: {:#x}-{:#x}", range.start, range.end - 1));
         Ok(range)
     }

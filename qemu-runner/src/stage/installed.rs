@@ -212,16 +212,22 @@ impl Disk<'_> {
 
     /// Copies `/var/crash` to the host. Returns its files.
     fn copy_crash(&self) -> Result<Vec<PathBuf>, Error> {
-        let mut image = self.image.clone().into_os_string();
-        if self.guest.partition {
-            // How e2fsprogs take it (`ext2fs_open2`, lib/ext2fs/openfs.c).
-            image.push(format!("?offset={PARTITION_AT}"));
-        }
+        let image = if self.guest.partition { self.extracted()? } else { self.image.clone() };
         succeed(self.debian.e2fsck.on_host().args(["-f", "-p"]).arg(&image), REPAIRED)?;
         host::make(&self.saved)?;
         let request = format!("rdump /var/crash \"{}\"", self.saved.display());
         succeed(self.debian.debugfs.on_host().args(["-R", &request]).arg(&image), 0)?;
         host::files_below(&self.saved)
+    }
+
+    /// The partition as a file: e2fsck forgets an offset when it opens an image again.
+    fn extracted(&self) -> Result<PathBuf, Error> {
+        let image = self.image.with_extension("filesystem");
+        let arguments = ["bs=1M", "skip=1", "conv=sparse", "status=none"];
+        let [from, to] = [("if", &self.image), ("of", &image)]
+            .map(|(name, path)| format!("{name}={}", path.display()));
+        succeed(Command::new("dd").args([from, to]).args(arguments), 0)?;
+        Ok(image)
     }
 
     /// Bytes of the one dump under `/var/crash`, whoever has saved it.
