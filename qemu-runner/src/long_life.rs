@@ -25,8 +25,8 @@ const SERIES: &str = "6.12";
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 /// How often a series is looked at.
 const LOOKS: u32 = 10;
-/// Looks at whether every event is answered, 20 ms apart at least. The longest burst of events takes
-/// two minutes.
+/// Looks at whether every event is answered, 20 ms apart at least. The longest burst of events
+/// takes two minutes.
 const SETTLE_LOOKS: u32 = 30_000;
 /// A step of the guest's clock, in seconds: a year.
 const CLOCK_STEP_S: u64 = 365 * 86_400;

@@ -1,7 +1,7 @@
 //! `[6]` Where the `struct page` of each page is: the sections of the sparse memory model.
 //!
 //! *On entry* virtual memory can be read. *On exit* the address of the `struct page` array of a
-//! section, which is 128 MiB of physical memory.
+//! section, which is 128 MiB of physical memory, or that the machine has no such section.
 //!
 //! ```text
 //! mem_section ─→ roots ─→ mem_section structs ─→ section_mem_map ─→ struct page of the first page

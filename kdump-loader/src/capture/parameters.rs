@@ -2,7 +2,8 @@
 //! save memory or the dump.
 //!
 //! *On entry* the parameters that were chosen, the running kernel's command line, and whether DMA
-//! must go through a bounce buffer. *On exit* the same, with every default that they do not mention.
+//! must go through a bounce buffer. *On exit* the same parameters, with every default that they do
+//! not mention.
 
 use loader::cmdline::{self, Base};
 use loader::machine::CpuFacts;
@@ -25,8 +26,8 @@ const DEFAULTS: [Default; 5] = [
     ("panic", "panic=10"),
 ];
 /// 2 MiB for bounce buffers, in slabs of 2 KiB (`IO_TLB_SHIFT`, include/linux/swiotlb.h). On a
-/// machine that can have memory above 4 GiB, the kernel takes up to 64 MiB: as much of it as it gets
-/// (`swiotlb_init_remap`, kernel/dma/swiotlb.c), which was 16 of 88 MiB.
+/// machine that can have memory above 4 GiB, the kernel takes up to 64 MiB: as much of it as it
+/// gets (`swiotlb_init_remap`, kernel/dma/swiotlb.c), which was 16 of 88 MiB.
 const BOUNCE: Default = ("swiotlb", "swiotlb=1024");
 /// What every device that can reach it by DMA can address.
 const DMA_END: u64 = 1 << 32;

@@ -30,6 +30,7 @@ use crate::options::config::{self, Config};
 
 /// The directory that is tried if none is named.
 const DEFAULT_TARGET: &str = "/var/crash";
+
 /// What `estimate` prints.
 #[derive(Debug, Serialize)]
 struct Report {

@@ -70,8 +70,7 @@ pub fn run(arguments: &Last) -> Result<ExitCode, Error> {
     if arguments.check {
         dumps.iter_mut().for_each(|dump| dump.check(root));
     }
-    let is_bad = |dump: &LastDump| matches!(dump, LastDump::Saved { check: Some(check), .. } if check.is_bad());
-    let bad = dumps.iter().any(is_bad);
+    let bad = dumps.iter().any(LastDump::is_bad);
     let last_harvest = Outcome::read(root);
     if arguments.json {
         let panics = told.iter().zip(dumps).map(|(saved, dump)| Told {

@@ -78,6 +78,11 @@ impl LastDump {
         matches!(self, Self::Saved { .. })
     }
 
+    /// Whether reading it has shown that pages are missing or damaged.
+    pub fn is_bad(&self) -> bool {
+        matches!(self, Self::Saved { check: Some(check), .. } if check.is_bad())
+    }
+
     /// What the /init of `--capture` has recorded.
     pub fn capture(&self) -> Option<&Record> {
         match self {

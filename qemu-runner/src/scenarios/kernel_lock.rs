@@ -1,5 +1,5 @@
-//! `kernel-*`: how long the kernel holds its kexec lock for its own updates, and what it loses while
-//! another caller holds it. For kernel developers; docs/kernel-loses-dumps.md explains it.
+//! `kernel-*`: how long the kernel holds its kexec lock for its own updates, and what it loses
+//! while another caller holds it. For kernel developers; docs/kernel-loses-dumps.md explains it.
 //!
 //! Any kexec_load(2) holds the lock, also one of an ordinary kernel, which leaves the armed crash
 //! image alone. Here such a call lasts for seconds, because it shares its CPU with an endless loop

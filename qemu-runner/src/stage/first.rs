@@ -298,8 +298,8 @@ impl<'s, 'c> First<'s, 'c> {
     }
 
     /// Fills [`FREED_PAGES`] pages with [`FREED`], and frees them. They are in the zone of `dimm`,
-    /// which user space gets first. Single CPUs keep thousands of freed pages on lists of their own,
-    /// which count as used. Returns how many that are.
+    /// which user space gets first. Single CPUs keep thousands of freed pages on lists of their
+    /// own, which count as used. Returns how many that are.
     pub fn free_pages(&mut self, dimm: &Range<u64>) -> Result<usize, Error> {
         let line = str::from_utf8(FREED).expect("text").trim_end();
         let mib = (FREED_PAGES * sentinel::PAGE_SIZE) >> 20;

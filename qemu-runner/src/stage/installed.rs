@@ -230,7 +230,7 @@ impl Disk<'_> {
         Ok(image)
     }
 
-    /// Bytes of the one dump under `/var/crash`, whoever has saved it.
+    /// Bytes of the one dump under `/var/crash`: of `--capture` or of Debian's capture service.
     pub fn dump_len(&self) -> Result<u64, Error> {
         let files = self.copy_crash()?;
         let is_dump = |file: &&PathBuf| name(file) == "vmcore" || name(file).starts_with("dump.");

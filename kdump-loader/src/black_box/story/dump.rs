@@ -1,6 +1,6 @@
 //! What became of the dump: where it is, and how the /init of `--capture` got on.
 
-use capture_init::{Memory, Record};
+use capture_init::{Memory, Pages, Record};
 use loader::image::mib;
 
 use super::Story;
@@ -37,10 +37,19 @@ fn words(dump: &LastDump) -> String {
 fn lines(panicked_at: Option<u64>, record: &Record) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(pages) = record.dump.and_then(|dump| dump.pages) {
-        lines.push(format!(
-            "{} pages; left out: {} free, {} of zeroes",
-            pages.saved, pages.free, pages.zeroes
-        ));
+        let Pages { saved, free, zeroes, .. } = pages;
+        let mut line = format!("{saved} pages; left out: {free} free, {zeroes} of zeroes");
+        // Rare, so said only if there are any.
+        for (count, what) in [
+            (pages.poisoned, "with broken memory"),
+            (pages.absent, "of removed memory"),
+            (pages.unreadable, "that could not be read"),
+        ] {
+            if count > 0 {
+                line += &format!(", {count} {what}");
+            }
+        }
+        lines.push(line);
     }
     if let Some(saved_ms) = record.times.saved_ms {
         let mut line = format!("saved {} after the capture kernel's start", seconds(saved_ms));
@@ -68,7 +77,7 @@ fn seconds(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use capture_init::{Dump, Format, Pages, Times};
+    use capture_init::{Dump, Format, Times};
 
     use super::*;
 
@@ -76,12 +85,13 @@ mod tests {
     fn record_tells_pages_times_memory_and_troubles() {
         let mut record = Record::new(1005, 3400);
         record.times = Times { saved_ms: Some(6150), ..record.times };
-        let pages = Pages { all: 9000, free: 7000, zeroes: 1500, saved: 500, ..Pages::default() };
+        let absent = 32;
+        let pages = Pages { free: 7000, zeroes: 1500, saved: 500, absent, ..Pages::default() };
         record.dump = Some(Dump { format: Format::KdumpCompressed, bytes: 1, pages: Some(pages) });
         record.memory = Memory { total_kib: 30 << 10, lowest_available_kib: 6 << 10 };
         record.troubles = vec!["module xfs: no such file".into()];
         let expected = [
-            "500 pages; left out: 7000 free, 1500 of zeroes",
+            "500 pages; left out: 7000 free, 1500 of zeroes, 32 of removed memory",
             "saved 6.1 s after the capture kernel's start, about 7 s after the panic by the \
              machine's clock",
             "least memory left: 6.0 of 30.0 MiB",

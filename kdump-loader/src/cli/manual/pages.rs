@@ -116,10 +116,15 @@ pub const PAGES: [Manual; 18] = [
             "A reset keeps most of memory, but not always all of it. If no record survived, the \
              command says so, and whether firmware was asked to clear memory.",
         ],
-        exit: DONE,
+        exit: &[
+            ("0", "Done."),
+            ("1", "An error, or --check found a page that is missing or damaged."),
+            ("2", "Usage error."),
+        ],
         files: &[BLACK_BOX, PANICS],
         examples: &[
             ("Tell the last panic:", "kdump-loader last"),
+            ("Read its dump, too:", "kdump-loader last --check"),
             ("Print every panic that is kept, as JSON:", "kdump-loader last --all --json"),
             #[cfg(feature = "picture")]
             ("Write a page for others to read:", "kdump-loader last --html panic.html"),
