@@ -13,6 +13,7 @@ use qemu_runner::{Lab, SavedDump, Scenario, scenarios};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::{Figures, Machine};
+use crate::range::Range;
 use crate::record;
 use crate::repository::{Repository, explain};
 
@@ -44,15 +45,8 @@ pub struct Args {
     /// Only these scenarios
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
-    /// Stop after so many, for a machine with other work; --resume goes on from there
-    #[arg(long, value_name = "N", requires = "write")]
-    at_most: Option<usize>,
-    /// Write docs/capture-matrix.jsonl and docs/capture-matrix.md
-    #[arg(long)]
-    write: bool,
-    /// Keep the runs that docs/capture-matrix.jsonl has, and add only those that it lacks
-    #[arg(long, requires = "write")]
-    resume: bool,
+    #[command(flatten)]
+    recorded: record::Options,
 }
 
 /// One run.
@@ -70,16 +64,11 @@ impl Args {
         let rows: Vec<&Scenario> = scenarios().iter().filter(|row| self.wants(row)).collect();
         ensure!(!rows.is_empty(), "no scenario of the matrix has one of these names");
         let context = repo.prepare_guests(None)?;
-        let begun = record::begun::<Run>(repo, RECORD, self.resume, Figures::Times)?;
-        let has = |row: &Scenario, number| {
-            begun.1.iter().any(|run| run.scenario == row.name && run.number == number)
+        let all = (1..=self.count).flat_map(|number| rows.iter().map(move |row| (*row, number)));
+        let is_of = |run: &Run, &(row, number): &(&Scenario, u32)| {
+            run.scenario == row.name && run.number == number
         };
-        let lacked = (1..=self.count)
-            .flat_map(|number| rows.iter().map(move |row| (*row, number)))
-            .filter(|(row, number)| !has(row, *number));
-        let now: Vec<_> = lacked.take(self.at_most.unwrap_or(usize::MAX)).collect();
-        let path = self.write.then_some(RECORD);
-        let (machine, runs) = record::series(repo, path, begun, now, |(row, number)| {
+        let measure = |(row, number): (&Scenario, u32)| {
             let outcome = row.run(&context).map_err(explain);
             let result = outcome.map_err(|error| error.to_string()).and_then(|outcome| {
                 outcome.evidence.saved.ok_or_else(|| "it is not of the matrix".to_owned())
@@ -87,9 +76,11 @@ impl Args {
             let run = Run { scenario: row.name.to_owned(), number, result };
             let line = run.sentence();
             Ok((run, line))
-        })?;
+        };
+        let record = (RECORD, Figures::Times);
+        let (machine, runs) = self.recorded.series(repo, record, all, is_of, measure)?;
         let report = Report { machine, runs };
-        record::print(repo, TABLE, self.write, &report)?;
+        record::print(repo, TABLE, self.recorded.write, &report)?;
         let failed = report.runs.iter().filter(|run| run.result.is_err()).count();
         ensure!(failed == 0, "{failed} of {} runs have no complete dump", report.runs.len());
         Ok(())
@@ -167,33 +158,22 @@ fn row(out: &mut fmt::Formatter<'_>, name: &str, runs: &[&Run]) -> fmt::Result {
     let release = release.split(['+', '-']).next().unwrap_or_default();
     let machine = format!("{} GiB, {cpus} CPU{}", memory_mib >> 10, plural(*cpus));
     let free = saved.iter().map(|one| one.record.memory.lowest_available_kib).min().unwrap_or(0);
-    let seconds = sorted(saved.iter().map(|one| one.saved_after.as_secs_f64()));
-    let longest = seconds.last().copied().unwrap_or_default();
-    let bytes = sorted(saved.iter().map(|one| one.record.dump.map_or(0, |dump| dump.bytes) as f64));
+    let seconds = Range::of(saved.iter().map(|one| one.saved_after.as_secs_f64()));
+    let bytes = |one: &&SavedDump| one.record.dump.map_or(0, |dump| dump.bytes) as f64;
+    let bytes = Range::of(saved.iter().map(bytes));
     writeln!(
         out,
         "| `{name}` | {release} | {target} | {bus} | {machine} | {crashkernel} | {dumps} \
-         | {:.1} | {:.1}, {longest:.1} | {:.1} |",
+         | {:.1} | {:.1}, {:.1} | {:.1} |",
         free as f64 / 1024.0,
-        median(&seconds),
-        median(&bytes) / f64::from(1 << 20),
+        seconds.median,
+        seconds.most,
+        bytes.median / f64::from(1 << 20),
     )
 }
 
 fn plural(count: u32) -> &'static str {
     if count == 1 { "" } else { "s" }
-}
-
-/// In ascending order.
-pub fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-/// The median; 0 of nothing.
-pub fn median(sorted: &[f64]) -> f64 {
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -234,7 +214,7 @@ mod tests {
 
     #[test]
     fn matrix_has_every_bus_and_filesystem_and_no_measurement_or_trouble() {
-        let all = Args { count: 1, only: vec![], at_most: None, write: false, resume: false };
+        let all = Args { count: 1, only: vec![], recorded: record::Options::default() };
         let names: Vec<_> =
             scenarios().iter().filter(|row| all.wants(row)).map(|row| row.name).collect();
         for name in ["capture-raw", "capture-xfs-virtio-scsi", "new-kernel-capture-ext4"] {

@@ -22,6 +22,7 @@ use vmcore_filter::{DumpFile, Level, PAGE_LEN, PageState, Summary, Vmcore};
 
 use crate::machine::Machine;
 use crate::makedumpfile::Makedumpfile;
+use crate::range::Range;
 use crate::record;
 use crate::repository::{Repository, explain};
 use report::{Report, Row};
@@ -141,7 +142,7 @@ fn differences(ours: &Path, theirs: &Path) -> Result<u64> {
 struct Times {
     /// From its start to its end.
     wall: f64,
-    /// Of processors, in user space and in the kernel. Other work on the machine hardly changes it.
+    /// CPU time in user space and in the kernel. Other work on the machine hardly changes it.
     processor: f64,
 }
 
@@ -159,11 +160,7 @@ impl Times {
     }
 
     fn medians(all: Vec<Self>) -> Self {
-        let median = |of: fn(&Self) -> f64| {
-            let mut values: Vec<f64> = all.iter().map(of).collect();
-            values.sort_by(f64::total_cmp);
-            f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
-        };
+        let median = |of: fn(&Self) -> f64| Range::of(all.iter().map(of)).median;
         Self { wall: median(|it| it.wall), processor: median(|it| it.processor) }
     }
 }
@@ -173,20 +170,4 @@ fn processor_seconds() -> Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Ok(micros as f64 / 1e6)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn median_of_an_even_number_is_between_the_middle_two() {
-        let medians = |walls: &[f64]| {
-            let times = walls.iter().map(|&wall| Times { wall, processor: -wall });
-            let Times { wall, processor } = Times::medians(times.collect());
-            (wall, processor)
-        };
-        assert_eq!(medians(&[9.0, 1.0, 2.0, 4.0]), (3.0, -3.0));
-        assert_eq!(medians(&[3.0, 1.0, 2.0]), (2.0, -2.0));
-    }
 }

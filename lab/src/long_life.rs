@@ -97,8 +97,8 @@ impl fmt::Display for Reloads<'_> {
         )?;
         writeln!(
             out,
-            "| reloads | memory available, KiB | slab, KiB | open files | files of the loader | KiB of \
-             them |\n| ---: | ---: | ---: | ---: | ---: | ---: |"
+            "| reloads | memory available, KiB | slab, KiB | open files | files of the loader | KiB \
+             of them |\n| ---: | ---: | ---: | ---: | ---: | ---: |"
         )?;
         for look in *looks {
             let Look { reloads, available_kib, slab_kib, open_files, files, files_kib } = look;

@@ -29,6 +29,7 @@ mod open_dump;
 mod pages;
 mod panics;
 mod plots;
+mod range;
 mod record;
 mod repository;
 mod savers;

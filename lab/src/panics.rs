@@ -46,33 +46,28 @@ pub struct Args {
     /// Boot this kernel instead, which must update the elfcorehdr itself (6.6 or newer)
     #[arg(long, value_name = "FILE", conflicts_with = "write")]
     bzimage: Option<PathBuf>,
-    /// Write docs/storm/panics.jsonl and panics.md
-    #[arg(long)]
-    write: bool,
-    /// Keep the panics that docs/storm/panics.jsonl has, and add only those that it lacks
-    #[arg(long, requires = "write")]
-    resume: bool,
+    #[command(flatten)]
+    recorded: record::Options,
 }
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
-        let Self { count, seed, write, .. } = *self;
+        let Self { count, seed, .. } = *self;
         let context = repo.prepare_guests(self.bzimage.as_deref())?;
-        let begun = record::begun::<Panicked>(repo, RECORD, self.resume, Figures::Counts)?;
         let draws = draws(seed, count);
         let all = draws.iter().flat_map(|draw| CONTESTANTS.map(|contestant| (draw, contestant)));
-        let has = |draw: &Draw, contestant| {
-            begun.1.iter().any(|one| one.draw == *draw && one.contestant == contestant)
+        let is_of = |one: &Panicked, &(draw, contestant): &(&Draw, _)| {
+            one.draw == *draw && one.contestant == contestant
         };
-        let all: Vec<_> = all.filter(|&(draw, contestant)| !has(draw, contestant)).collect();
-        let path = write.then_some(RECORD);
-        let (machine, panicked) = record::series(repo, path, begun, all, |(draw, contestant)| {
+        let measure = |(draw, contestant): (&Draw, _)| {
             let one = panics::run(&context, contestant, draw).map_err(explain)?;
             let line = format!("{:>3} {contestant}: {}", draw.number, one.sentence());
             Ok((one, line))
-        })?;
+        };
+        let record = (RECORD, Figures::Counts);
+        let (machine, panicked) = self.recorded.series(repo, record, all, is_of, measure)?;
         let report = Report { machine, panicked };
-        record::print(repo, "docs/storm/panics.md", write, &report)?;
+        record::print(repo, "docs/storm/panics.md", self.recorded.write, &report)?;
         let unexplained = report.panicked.iter().filter(|one| one.cause == Cause::Unexplained);
         let (unexplained, all) = (unexplained.count(), report.panicked.len());
         ensure!(unexplained == 0, "{unexplained} of {all} panics ended without a known cause");

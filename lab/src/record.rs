@@ -26,41 +26,53 @@ pub fn write<T: Serialize>(
     repo.write(path, &text)
 }
 
-/// A series that begins on this machine, or the one in the record at `path` if that is to go on.
-pub fn begun<T: DeserializeOwned>(
-    repo: &Repository,
-    path: &str,
+/// How a series is recorded.
+#[derive(Debug, Default, clap::Args)]
+pub struct Options {
+    /// Write the record and its table below docs/
+    #[arg(long)]
+    pub write: bool,
+    /// Keep what the record has, and measure only what it lacks
+    #[arg(long, requires = "write")]
     resume: bool,
-    figures: Figures,
-) -> Result<(Machine, Vec<T>)> {
-    let here = Machine::here(repo)?;
-    if !resume {
-        return Ok((here, Vec::new()));
-    }
-    let (machine, measured) = read(repo, path)?;
-    Ok((here.after(machine, figures)?, measured))
+    /// Stop after so many measurements, for a machine with other work; --resume goes on from there
+    #[arg(long, value_name = "N", requires = "write")]
+    at_most: Option<usize>,
 }
 
-/// Adds measurements to those of `begun`, one after the other, and says how long each took. With a
-/// `path`, writes the record after each.
-pub fn series<T: Serialize, R>(
-    repo: &Repository,
-    path: Option<&str>,
-    begun: (Machine, Vec<T>),
-    requests: impl IntoIterator<Item = R>,
-    measure: impl Fn(R) -> Result<(T, String)>,
-) -> Result<(Machine, Vec<T>)> {
-    let (machine, mut measured) = begun;
-    for request in requests {
-        let began = Instant::now();
-        let (one, line) = measure(request)?;
-        eprintln!("{line}; took {} s", began.elapsed().as_secs());
-        measured.push(one);
-        if let Some(path) = path {
-            write(repo, path, &machine, &measured)?;
+impl Options {
+    /// Measures what is `wanted`, one after the other, and says how long each took. With --write,
+    /// writes the record at `path` after each. With --resume, the record goes on, without what it
+    /// has: `is_of` says of what a measurement is.
+    pub fn series<T: Serialize + DeserializeOwned, R>(
+        &self,
+        repo: &Repository,
+        (path, figures): (&str, Figures),
+        wanted: impl IntoIterator<Item = R>,
+        is_of: impl Fn(&T, &R) -> bool,
+        measure: impl Fn(R) -> Result<(T, String)>,
+    ) -> Result<(Machine, Vec<T>)> {
+        let here = Machine::here(repo)?;
+        let (machine, mut measured) = match self.resume {
+            true => {
+                let (machine, measured) = read(repo, path)?;
+                (here.after(machine, figures)?, measured)
+            }
+            false => (here, Vec::new()),
+        };
+        let lacks = |request: &R| !measured.iter().any(|one| is_of(one, request));
+        let lacked = wanted.into_iter().filter(lacks).take(self.at_most.unwrap_or(usize::MAX));
+        for request in lacked.collect::<Vec<_>>() {
+            let began = Instant::now();
+            let (one, line) = measure(request)?;
+            eprintln!("{line}; took {} s", began.elapsed().as_secs());
+            measured.push(one);
+            if self.write {
+                write(repo, path, &machine, &measured)?;
+            }
         }
+        Ok((machine, measured))
     }
-    Ok((machine, measured))
 }
 
 /// Prints a report, and writes it too if that is wanted.

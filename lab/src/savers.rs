@@ -1,4 +1,4 @@
-//! `cargo lab savers`: the /init of `load --capture` beside Debian's kdump-tools, on the same Debian.
+//! `cargo lab savers`: the /init of `load --capture` and Debian's kdump-tools, on the same Debian.
 //!
 //! *On entry*: nothing; what is missing is brought and built.
 //!
@@ -9,8 +9,8 @@ use std::fmt;
 use anyhow::Result;
 use qemu_runner::savers::{self, MEMORY_MIB, Saved, Saver};
 
-use crate::capture::{median, sorted};
 use crate::machine::{Figures, Machine};
+use crate::range::Range;
 use crate::record;
 use crate::repository::{Repository, explain};
 
@@ -26,8 +26,8 @@ that its saver asks for.
 * `load --capture`: dump level 17, zstd. It leaves out free pages.
 * **kdump-tools**: its default initrd and reservation, makedumpfile 1.7.6 at dump level 31 with LZO,
   its fastest compression. This makedumpfile finds no free page of Linux 6.12.
-* **saved after**: from the console's line about the panic to the saver's line about the dump, as the
-  host saw them.
+* **saved after**: from the console's line about the panic to the saver's line about the dump, as
+  the host saw them.
 * **reset after**: to the reset of the machine, after which it boots again.
 ";
 
@@ -37,29 +37,23 @@ pub struct Args {
     /// Runs of each
     #[arg(long, default_value_t = 5)]
     count: u32,
-    /// Write docs/savers.jsonl and docs/savers.md
-    #[arg(long)]
-    write: bool,
-    /// Keep the runs that docs/savers.jsonl has, and add only those that it lacks
-    #[arg(long, requires = "write")]
-    resume: bool,
+    #[command(flatten)]
+    recorded: record::Options,
 }
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let context = repo.prepare_guests(None)?;
-        let begun = record::begun::<Saved>(repo, RECORD, self.resume, Figures::Times)?;
-        let has =
-            |saver, number| begun.1.iter().any(|one| (one.saver, one.number) == (saver, number));
         let all = (1..=self.count).flat_map(|number| Saver::ALL.map(|saver| (saver, number)));
-        let lacked: Vec<_> = all.filter(|(saver, number)| !has(*saver, *number)).collect();
-        let path = self.write.then_some(RECORD);
-        let (machine, runs) = record::series(repo, path, begun, lacked, |(saver, number)| {
+        let is_of = |one: &Saved, request: &_| (one.saver, one.number) == *request;
+        let measure = |(saver, number): (Saver, _)| {
             let saved = savers::run(&context, saver, number).map_err(explain)?;
             let seconds = saved.saved_after.as_secs_f64();
             Ok((saved, format!("{} {number}: saved after {seconds:.1} s", saver.name())))
-        })?;
-        record::print(repo, TABLE, self.write, &Report { machine, runs })
+        };
+        let record = (RECORD, Figures::Times);
+        let (machine, runs) = self.recorded.series(repo, record, all, is_of, measure)?;
+        record::print(repo, TABLE, self.recorded.write, &Report { machine, runs })
     }
 }
 
@@ -81,8 +75,11 @@ impl fmt::Display for Report {
         )?;
         for saver in Saver::ALL {
             let of: Vec<&Saved> = runs.iter().filter(|one| one.saver == saver).collect();
+            if of.is_empty() {
+                continue;
+            }
             let median =
-                |value: fn(&Saved) -> f64| median(&sorted(of.iter().map(|one| value(one))));
+                |value: fn(&Saved) -> f64| Range::of(of.iter().map(|one| value(one))).median;
             writeln!(
                 out,
                 "| {} | {MEMORY_MIB} | {} | {} | {:.1} | {:.1} | {:.1} |",

@@ -43,15 +43,11 @@ pub struct Args {
     /// MiB that are added to the capture kernel's initrd
     #[arg(long, default_value_t = 1)]
     ballast: usize,
-    /// Write docs/storm/RECORD.jsonl and RECORD.md
-    #[arg(long)]
-    write: bool,
     /// Which record: `storm` up to 512 blocks, `full-size` with the article's 3840
     #[arg(long, default_value = RECORDS[0], value_parser = PossibleValuesParser::new(RECORDS))]
     record: String,
-    /// Keep the storms that the record has, and measure only those that it lacks
-    #[arg(long, requires = "write")]
-    resume: bool,
+    #[command(flatten)]
+    recorded: record::Options,
 }
 
 /// A record, and the table beside it.
@@ -62,9 +58,6 @@ pub fn paths(name: &str) -> (String, String) {
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let (path, report) = paths(&self.record);
-        let begun = record::begun::<Measured>(repo, &path, self.resume, Figures::Times)?;
-        let lacks = |request: &Request| !begun.1.iter().any(|storm| request.is_of(storm));
-        let requests: Vec<Request> = self.requests()?.into_iter().filter(lacks).collect();
         let context = repo.prepare_guests(self.bzimage.as_deref())?;
         let measure = |request: Request| {
             let storm = storm::run(&context, &request).map_err(explain)?;
@@ -75,10 +68,12 @@ impl Args {
             );
             Ok((storm, line))
         };
-        let path = self.write.then_some(path.as_str());
-        let (machine, measured) = record::series(repo, path, begun, requests, measure)?;
+        let is_of = |storm: &Measured, request: &Request| request.is_of(storm);
+        let record = (path.as_str(), Figures::Times);
+        let (machine, measured) =
+            self.recorded.series(repo, record, self.requests()?, is_of, measure)?;
         let name = self.record.clone();
-        record::print(repo, &report, self.write, &Table { name, machine, measured })
+        record::print(repo, &report, self.recorded.write, &Table { name, machine, measured })
     }
 
     /// Whether storms of this series are wanted. The user's own kernel takes the last one's place.

@@ -44,32 +44,24 @@ pub struct Args {
     /// Number of resets, shared by four machines: SeaBIOS and OVMF, with 1 GiB and 4 GiB
     #[arg(long, default_value_t = 40)]
     count: u32,
-    /// Stop after so many, for a machine with other work; --resume goes on from there
-    #[arg(long, value_name = "N", requires = "write")]
-    at_most: Option<usize>,
-    /// Write docs/survival.jsonl and docs/survival.md
-    #[arg(long)]
-    write: bool,
-    /// Keep the resets that docs/survival.jsonl has, and add only those that it lacks
-    #[arg(long, requires = "write")]
-    resume: bool,
+    #[command(flatten)]
+    recorded: record::Options,
 }
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let context = repo.prepare_guests(None)?;
-        let begun = record::begun::<Survived>(repo, RECORD, self.resume, Figures::Counts)?;
-        let has = |reset: &_| begun.1.iter().any(|one| one.reset == *reset);
-        let lacked = resets(self.count).into_iter().filter(|reset| !has(reset));
-        let now: Vec<_> = lacked.take(self.at_most.unwrap_or(usize::MAX)).collect();
-        let path = self.write.then_some(RECORD);
-        let (machine, survived) = record::series(repo, path, begun, now, |reset| {
+        let is_of = |one: &Survived, reset: &_| one.reset == *reset;
+        let measure = |reset| {
             let one = survival::run(&context, &reset).map_err(explain)?;
             let line = format!("{:>3} {}", reset.number, one.sentence());
             Ok((one, line))
-        })?;
+        };
+        let record = (RECORD, Figures::Counts);
+        let (machine, survived) =
+            self.recorded.series(repo, record, resets(self.count), is_of, measure)?;
         let report = Report { machine, survived };
-        record::print(repo, TABLE, self.write, &report)?;
+        record::print(repo, TABLE, self.recorded.write, &report)?;
         let (found, all) = report.count(|one| one.record);
         ensure!(
             found as f64 >= TARGET * all as f64,

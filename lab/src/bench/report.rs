@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::image::Image;
 use super::process::{Answer, Process};
 use crate::machine::Machine;
+use crate::range::Range;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Measured {
@@ -47,8 +48,8 @@ impl Measured {
 
     /// Fastest, median and slowest time, in seconds.
     pub fn spread(&self) -> [f64; 3] {
-        let (all, last) = (&self.seconds, self.seconds.len() - 1);
-        [all[0], f64::midpoint(all[last / 2], all[last.div_ceil(2)]), all[last]]
+        let Range { least, median, most } = Range::of(self.seconds.iter().copied());
+        [least, median, most]
     }
 
     fn median(&self) -> f64 {

@@ -1,8 +1,8 @@
 //! (2) One call of a program below a root of its own.
 //!
-//! *On entry*: a directory that looks like a machine. *On exit*: the program has run there and ended
-//! with 0. Whenever it called kexec_load(2), a seccomp filter gave the answer, and the kernel of
-//! this machine did nothing.
+//! *On entry*: a directory that looks like a machine. *On exit*: the program has run there and
+//! ended with 0. Whenever it called kexec_load(2), a seccomp filter gave the answer, and the kernel
+//! of this machine did nothing.
 //!
 //! A process of its own enters the root, so that the figures are those of one program.
 

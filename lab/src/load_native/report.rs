@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::call::Usage;
 use crate::machine::Machine;
+use crate::range::Range;
 
 /// What user time must be a tenth of, at most.
 const TARGET: f64 = 10.0;
@@ -17,27 +18,9 @@ measurement, the filter answers ENOMEM once: a call that arms must then fail.
 
 kexec-tools has no reload. It is called as for a load each time, without the unload that its
 services put before it. Crash memory cannot be read back here, so `reload` compares the machine with
-the list that it has recorded instead of the list in memory. A peak below 6 MiB is that of the program
-that measures.
+the list that it has recorded instead of the list in memory. A peak below 6 MiB is that of the
+program that measures.
 ";
-
-/// Fastest, median and slowest.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Range {
-    least: f64,
-    median: f64,
-    most: f64,
-}
-
-impl Range {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
-        let mut all: Vec<f64> = values.collect();
-        all.sort_by(f64::total_cmp);
-        let last = all.len() - 1;
-        let median = f64::midpoint(all[last / 2], all[last.div_ceil(2)]);
-        Self { least: all[0], median, most: all[last] }
-    }
-}
 
 /// What a program took, over all calls.
 pub struct Spread {
@@ -119,13 +102,6 @@ impl fmt::Display for Report {
             )?;
         }
         write!(out, "\n{NOTES}")
-    }
-}
-
-impl fmt::Display for Range {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { least, median, most } = self;
-        write!(out, "{median:.1} ({least:.1} to {most:.1})")
     }
 }
 
