@@ -26,7 +26,7 @@ const MOST_PLACES: usize = 3;
 
 /// The panic in one line, for the journal.
 pub fn headline(panic: &Panic) -> String {
-    let line = panic.panic_line.as_deref().unwrap_or("the crashed kernel's message was lost");
+    let line = panic.panic_line.as_deref().unwrap_or("its message is not in memory");
     format!(
         "the machine panicked before this boot ({line}); the purgatory {}",
         purgatory(panic.run.as_ref())

@@ -80,7 +80,8 @@ impl Guest {
 }
 
 /// The loader's package, in root's home as in a checkout of the project.
-pub const PACKAGE: &str = "target/dist/kdump-loader_0.1.0_amd64.deb";
+pub const PACKAGE: &str =
+    concat!("target/dist/kdump-loader_", env!("CARGO_PKG_VERSION"), "_amd64.deb");
 /// Requests to debugfs that make the directory for it.
 const PACKAGES_DIRECTORY: &str = "cd /root\nmkdir target\ncd target\nmkdir dist\ncd dist\n";
 
