@@ -18,7 +18,7 @@ use crate::record;
 use crate::repository::{Repository, explain};
 
 const RECORD: &str = "docs/capture-matrix.jsonl";
-const TABLE: &str = "docs/capture-matrix.md";
+pub const TABLE: &str = "docs/capture-matrix.md";
 /// The scenarios of the gate; the others are like one of them.
 const IN_GATE: [&str; 2] = ["capture-raw", "capture-ext4"];
 
@@ -41,26 +41,35 @@ is there, freed pages are not, each CPU has its notes, and the log has the panic
 pub struct Args {
     /// Runs of each scenario
     #[arg(long, default_value_t = 1)]
-    count: u32,
+    pub count: u32,
     /// Only these scenarios
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    only: Vec<String>,
+    pub only: Vec<String>,
     #[command(flatten)]
-    recorded: record::Options,
+    pub recorded: record::Options,
 }
 
 /// One run.
 #[derive(Debug, Serialize, Deserialize)]
-struct Run {
-    scenario: String,
+pub struct Run {
+    pub scenario: String,
     /// Counts the runs of this scenario, from 1.
-    number: u32,
+    pub number: u32,
     /// The dump; otherwise the error.
-    result: Result<SavedDump, String>,
+    pub result: Result<SavedDump, String>,
 }
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
+        let report = self.measure(repo)?;
+        record::print(repo, TABLE, self.recorded.write, &report)?;
+        let failed = report.runs.iter().filter(|run| run.result.is_err()).count();
+        ensure!(failed == 0, "{failed} of {} runs have no complete dump", report.runs.len());
+        Ok(())
+    }
+
+    /// The runs, and those that the record had.
+    pub fn measure(&self, repo: &Repository) -> Result<Report> {
         let rows: Vec<&Scenario> = scenarios().iter().filter(|row| self.wants(row)).collect();
         ensure!(!rows.is_empty(), "no scenario of the matrix has one of these names");
         let context = repo.prepare_guests(None)?;
@@ -79,11 +88,7 @@ impl Args {
         };
         let record = (RECORD, Figures::Times);
         let (machine, runs) = self.recorded.series(repo, record, all, is_of, measure)?;
-        let report = Report { machine, runs };
-        record::print(repo, TABLE, self.recorded.write, &report)?;
-        let failed = report.runs.iter().filter(|run| run.result.is_err()).count();
-        ensure!(failed == 0, "{failed} of {} runs have no complete dump", report.runs.len());
-        Ok(())
+        Ok(Report { machine, runs })
     }
 
     fn wants(&self, row: &Scenario) -> bool {
@@ -107,9 +112,9 @@ impl Run {
     }
 }
 
-struct Report {
-    machine: Machine,
-    runs: Vec<Run>,
+pub struct Report {
+    pub machine: Machine,
+    pub runs: Vec<Run>,
 }
 
 impl fmt::Display for Report {
@@ -177,11 +182,12 @@ fn plural(count: u32) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::machine::tests::machine;
 
-    fn run(number: u32, seconds: Option<u64>) -> Run {
+    /// A run of `capture-ext4-nvme` in 80 MiB; `None` leaves no dump.
+    pub fn run(number: u32, seconds: Option<u64>) -> Run {
         let result = seconds.map(|seconds| {
             // As qemu-runner writes it.
             let json = serde_json::json!({

@@ -3,7 +3,7 @@
 //!
 //! *On entry*: nothing; what is missing is brought and built.
 //!
-//! *On exit*: a table on stdout; with `--write` also in docs/. A page that only one of the dumps
+//! *On exit*: a table on stdout; with `--write` also in docs/, with its record. A page that only one of the dumps
 //! has is an error. So is a dump that is too large, or a filter that is too slow.
 
 mod report; // the table
@@ -18,16 +18,18 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use qemu_runner::free_pages::{self, Crash, KINDS, Kind};
+use serde::{Deserialize, Serialize};
 use vmcore_filter::{DumpFile, Level, PAGE_LEN, PageState, Summary, Vmcore};
 
-use crate::machine::Machine;
+use crate::machine::Figures;
 use crate::makedumpfile::Makedumpfile;
 use crate::range::Range;
 use crate::record;
 use crate::repository::{Repository, explain};
-use report::{Report, Row};
+pub use report::{LARGEST, Report, Row};
 
-const TABLE: &str = "docs/free-pages.md";
+const RECORD: &str = "docs/free-pages.jsonl";
+pub const TABLE: &str = "docs/free-pages.md";
 /// Free pages and zeroes are left out.
 const LEVEL: Level = Level::NoFreeOrZeroes;
 /// The profile of the capture kernel's /init, and the program that filters a file.
@@ -39,14 +41,20 @@ const FILTER: &str = "target/capture/examples/filter";
 pub struct Args {
     /// Timed runs of either program on each dump, by turns
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
-    /// Write docs/free-pages.md
-    #[arg(long)]
-    write: bool,
+    pub runs: u32,
+    #[command(flatten)]
+    pub recorded: record::Options,
 }
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
+        let report = self.measure(repo)?;
+        record::print(repo, TABLE, self.recorded.write, &report)?;
+        report.rows.iter().try_for_each(Row::judge)
+    }
+
+    /// The comparisons, and those that the record had.
+    pub fn measure(&self, repo: &Repository) -> Result<Report> {
         Makedumpfile::fetch(repo)?;
         let context = repo.prepare_guests(None)?;
         let theirs = Makedumpfile::find(&context)?;
@@ -54,20 +62,20 @@ impl Args {
         cargo.args(BUILD.split(' ')).current_dir(&repo.root);
         ensure!(cargo.status()?.success(), "`cargo {BUILD}` failed");
         let ours = repo.root.join(FILTER);
-        let mut rows = Vec::new();
-        for kind in KINDS {
+        let is_of =
+            |row: &Row, kind: &Kind| (&*row.series, row.levels) == (kind.series, kind.levels);
+        let measure = |kind: Kind| {
             let crash = free_pages::crash(&context, kind).map_err(explain)?;
             let row = compare(kind, &crash, &ours, &theirs, self.runs)
                 .with_context(|| format!("{kind}: {}", crash.vmcore.display()))?;
-            eprintln!("{row}");
-            rows.push(row);
             // It is as large as the machine's memory.
             fs::remove_file(&crash.vmcore)?;
-        }
-        let machine = Machine::here(repo)?;
-        let report = Report { machine, makedumpfile: theirs.version, runs: self.runs, rows };
-        record::print(repo, TABLE, self.write, &report)?;
-        report.rows.iter().try_for_each(Row::judge)
+            let line = row.to_string();
+            Ok((row, line))
+        };
+        let record = (RECORD, Figures::Times);
+        let (machine, rows) = self.recorded.series(repo, record, KINDS, is_of, measure)?;
+        Ok(Report { machine, rows })
     }
 }
 
@@ -96,7 +104,10 @@ fn compare(
         fs::remove_file(dump)?;
     }
     Ok(Row {
-        kind,
+        series: kind.series.to_owned(),
+        levels: kind.levels,
+        makedumpfile: theirs.version.clone(),
+        runs,
         release: release.clone(),
         pages: summary.pages,
         free: [summary.left_out.free, their_free],
@@ -138,8 +149,8 @@ fn differences(ours: &Path, theirs: &Path) -> Result<u64> {
 }
 
 /// What a program took, in seconds.
-#[derive(Clone, Copy, Debug)]
-struct Times {
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Times {
     /// From its start to its end.
     wall: f64,
     /// CPU time in user space and in the kernel. Other work on the machine hardly changes it.

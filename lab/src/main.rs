@@ -11,6 +11,7 @@
 //! pages/      pages and pictures, checked in a browser
 //! load_native what arming costs beside kexec-tools, on the bare CPU
 //! free_pages/ free pages, pages, size and time of our dumps beside makedumpfile's
+//! targets.rs  what `load --capture` is to reach: the three of them in one table
 //! open_dump   crash and drgn open the dump of a machine that crashed after hotplug
 //! makedumpfile  the one of Debian unstable, for free_pages and open_dump
 //! plots/      the pictures in docs/, drawn from the records beside them
@@ -35,6 +36,7 @@ mod repository;
 mod savers;
 mod storm;
 mod survival;
+mod targets;
 
 use std::process::ExitCode;
 
@@ -62,6 +64,7 @@ enum Command {
     Bench(bench::Args),
     LoadNative(load_native::Args),
     FreePages(free_pages::Args),
+    Targets(targets::Args),
     OpenDump(open_dump::Args),
     Pages(pages::Args),
     Plots(plots::Args),
@@ -95,6 +98,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(args) => args.run(&repo),
         Command::LoadNative(args) => args.run(&repo),
         Command::FreePages(args) => args.run(&repo),
+        Command::Targets(args) => args.run(&repo),
         Command::OpenDump(args) => args.run(&repo),
         Command::Pages(args) => args.run(&repo),
         Command::Plots(args) => args.run(&repo),

@@ -27,7 +27,7 @@ pub fn write<T: Serialize>(
 }
 
 /// How a series is recorded.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
     /// Write the record and its table below docs/
     #[arg(long)]

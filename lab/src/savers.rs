@@ -15,7 +15,7 @@ use crate::record;
 use crate::repository::{Repository, explain};
 
 const RECORD: &str = "docs/savers.jsonl";
-const TABLE: &str = "docs/savers.md";
+pub const TABLE: &str = "docs/savers.md";
 
 /// How to read the table.
 const NOTES: &str = "\
@@ -36,13 +36,18 @@ that its saver asks for.
 pub struct Args {
     /// Runs of each
     #[arg(long, default_value_t = 5)]
-    count: u32,
+    pub count: u32,
     #[command(flatten)]
-    recorded: record::Options,
+    pub recorded: record::Options,
 }
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
+        record::print(repo, TABLE, self.recorded.write, &self.measure(repo)?)
+    }
+
+    /// The runs, and those that the record had.
+    pub fn measure(&self, repo: &Repository) -> Result<Report> {
         let context = repo.prepare_guests(None)?;
         let all = (1..=self.count).flat_map(|number| Saver::ALL.map(|saver| (saver, number)));
         let is_of = |one: &Saved, request: &_| (one.saver, one.number) == *request;
@@ -53,13 +58,13 @@ impl Args {
         };
         let record = (RECORD, Figures::Times);
         let (machine, runs) = self.recorded.series(repo, record, all, is_of, measure)?;
-        record::print(repo, TABLE, self.recorded.write, &Report { machine, runs })
+        Ok(Report { machine, runs })
     }
 }
 
-struct Report {
-    machine: Machine,
-    runs: Vec<Saved>,
+pub struct Report {
+    pub machine: Machine,
+    pub runs: Vec<Saved>,
 }
 
 impl fmt::Display for Report {

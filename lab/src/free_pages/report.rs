@@ -3,13 +3,13 @@
 use std::fmt;
 
 use anyhow::{Result, ensure};
-use qemu_runner::free_pages::Kind;
+use serde::{Deserialize, Serialize};
 
 use super::Times;
 use crate::machine::Machine;
 
 /// How large a dump of ours may be, as a multiple of makedumpfile's.
-const LARGEST: f64 = 1.15;
+pub const LARGEST: f64 = 1.15;
 /// How fast our filter must be, as a multiple of makedumpfile. The target is 1. Medians of two
 /// series differ by a few percent.
 const SLOWEST: f64 = 0.95;
@@ -31,9 +31,17 @@ pages of zeroes. Both compress with zstd.
 ";
 
 /// One dump, filtered both ways: by ours, and by makedumpfile.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Row {
-    pub kind: Kind,
+    /// The kernel's series, as setup names it.
+    pub series: String,
+    /// Of its page tables: 4 or 5.
+    pub levels: u32,
     pub release: String,
+    /// Debian's package and version.
+    pub makedumpfile: String,
+    /// Timed runs of either program.
+    pub runs: u32,
     /// Pages of the vmcore.
     pub pages: u64,
     pub free: [u64; 2],
@@ -45,21 +53,26 @@ pub struct Row {
 }
 
 impl Row {
-    fn size(&self) -> f64 {
+    pub fn size(&self) -> f64 {
         self.sizes[0] as f64 / self.sizes[1] as f64
     }
 
-    /// How fast ours is, as a multiple of makedumpfile's speed.
-    fn speed(&self, of: fn(&Times) -> f64) -> f64 {
+    /// How fast ours is, as a multiple of makedumpfile's speed, by CPU time.
+    pub fn speed(&self) -> f64 {
+        self.ratio(|it| it.processor)
+    }
+
+    fn ratio(&self, of: fn(&Times) -> f64) -> f64 {
         of(&self.times[1]) / of(&self.times[0])
     }
 
     /// What must be true of each dump.
     pub fn judge(&self) -> Result<()> {
-        let Self { kind, free: [ours, theirs], differences, .. } = self;
+        let Self { release, levels, free: [ours, theirs], differences, .. } = self;
+        let kind = format!("{release}, {levels} levels");
         ensure!(ours == theirs, "{kind}: {ours} free pages; makedumpfile finds {theirs}");
         ensure!(*differences == 0, "{kind}: {differences} pages differ from makedumpfile's dump");
-        let (size, speed) = (self.size(), self.speed(|it| it.processor));
+        let (size, speed) = (self.size(), self.speed());
         ensure!(size <= LARGEST, "{kind}: a dump {size:.2} times as large; the limit is {LARGEST}");
         ensure!(speed >= SLOWEST, "{kind}: {speed:.2} times as fast; the limit is {SLOWEST}");
         Ok(())
@@ -68,12 +81,11 @@ impl Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, release, pages, free, differences, sizes, times } = self;
+        let Self { release, levels, pages, free, differences, sizes, times, .. } = self;
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         write!(
             out,
-            "| {release} | {} | {pages} | {} | {} | {differences} | {:.1} | {:.1} | {:.2} ",
-            kind.levels,
+            "| {release} | {levels} | {pages} | {} | {} | {differences} | {:.1} | {:.1} | {:.2} ",
             free[0],
             free[1],
             mib(sizes[0]),
@@ -81,7 +93,7 @@ impl fmt::Display for Row {
             self.size()
         )?;
         for of in [|it: &Times| it.wall, |it: &Times| it.processor] {
-            write!(out, "| {:.2} | {:.2} | {:.2} ", of(&times[0]), of(&times[1]), self.speed(of))?;
+            write!(out, "| {:.2} | {:.2} | {:.2} ", of(&times[0]), of(&times[1]), self.ratio(of))?;
         }
         write!(out, "|")
     }
@@ -89,18 +101,17 @@ impl fmt::Display for Row {
 
 pub struct Report {
     pub machine: Machine,
-    /// Debian's package and version.
-    pub makedumpfile: String,
-    pub runs: u32,
     pub rows: Vec<Row>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { machine, makedumpfile, runs, rows } = self;
+        let Self { machine, rows } = self;
         writeln!(out, "# Free pages: our filter and makedumpfile\n")?;
         writeln!(out, "Written by `cargo lab free-pages --write` on {machine}.")?;
-        writeln!(out, "{makedumpfile} from Debian unstable; {runs} timed runs of either.\n")?;
+        if let Some(Row { makedumpfile, runs, .. }) = rows.first() {
+            writeln!(out, "{makedumpfile} from Debian unstable; {runs} timed runs of either.\n")?;
+        }
         writeln!(out, "{NOTES}")?;
         writeln!(
             out,

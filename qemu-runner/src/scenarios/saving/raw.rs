@@ -27,6 +27,10 @@ table! {
     "capture-raw-64g", [CrashHotplug],
         |stage| raw(stage, Case { memory_mib: 64 << 10, cpus: 8, ..on(Bus::VirtioBlk) }),
         "`capture-raw` on a machine of 64 GiB with eight CPUs", lab: Like("capture-raw");
+    "new-kernel-capture-raw-64g", [Kernel(NEW), CrashHotplug],
+        |stage| raw(stage, Case { memory_mib: 64 << 10, cpus: 8, ..on(Bus::VirtioBlk) }
+            .on_new_kernel()),
+        "`capture-raw-64g` in 96 MiB with Debian's newest kernel", lab: Like("capture-raw");
 }
 
 const fn on(bus: Bus) -> Case {
