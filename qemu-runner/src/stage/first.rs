@@ -309,7 +309,10 @@ impl<'s, 'c> First<'s, 'c> {
              rm /tmp/mib /tmp/freed"
         ))?;
         // Empties these lists (`zone_pcp_disable` in `offline_pages`, mm/memory_hotplug.c).
-        let block = dimm.end / self.memory_block()? - 1;
+        let size = self.memory_block()?;
+        let block = dimm.end / size - 1;
+        let moved = self.sentinels.iter().find(|sentinel| sentinel.address / size == block);
+        check!(moved.is_none(), "memory block {block}: expected no sentinel, which would move")?;
         let state = format!("/sys/devices/system/memory/memory{block}/state");
         self.toggle(&format!("memory block {block}"), &state, ["offline", "online_movable"])?;
         // `zoneinfo_show_print`, mm/vmstat.c.

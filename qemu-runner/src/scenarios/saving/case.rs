@@ -15,9 +15,9 @@ use crate::stage::{First, RESET_DELAY_S, Setup, SetupDisk, Victim, guest};
 const DISK: u64 = 512;
 /// From this much memory on, and without the bit of a hypervisor ...
 const LARGE_MIB: u64 = 64 << 10;
-/// ... this is the size of a memory block, which a DIMM must have (`probe_memory_block_size`,
-/// arch/x86/mm/init_64.c).
-const LARGE_BLOCK: u64 = 2 << 30;
+/// ... a memory block has 2 GiB (`probe_memory_block_size`, arch/x86/mm/init_64.c). A DIMM has two:
+/// what is in its last block moves when that is offline for a moment.
+const LARGE_DIMM: u64 = 4 << 30;
 /// The newest series. It comes from a repository that keeps no old versions, so it may be gone.
 pub const NEW: &str = "7";
 
@@ -70,7 +70,7 @@ impl Case {
             memory_mib: self.memory_mib,
             cpus: self.cpus,
             dimms: 1,
-            dimm_size: if self.memory_mib < LARGE_MIB { DIMM_SIZE } else { LARGE_BLOCK },
+            dimm_size: if self.memory_mib < LARGE_MIB { DIMM_SIZE } else { LARGE_DIMM },
             spare_cpus: 1,
             makedumpfile: false,
             disks: vec![disk(self.content), disk(Content::Nothing)],
