@@ -179,7 +179,7 @@ impl Context {
     }
 
     /// The modules of the open series for virtio-mem, in the order in which they must be loaded.
-    pub fn virtio_mem(&self) -> Result<Vec<PathBuf>, Error> {
+    pub fn virtio_mem(&self, series: &str) -> Result<Vec<PathBuf>, Error> {
         if let Some(kernel) = self.under_test() {
             let mut files = kernel.driver("VIRTIO_PCI", "virtio_pci")?;
             files.extend(kernel.driver("VIRTIO_MEM", "virtio_mem")?);
@@ -187,7 +187,7 @@ impl Context {
             files.retain(|file| seen.insert(file.clone()));
             return Ok(files);
         }
-        let Kernel { release, virtio_mem, .. } = self.kernel(self.series())?;
+        let Kernel { release, virtio_mem, .. } = self.kernel(series)?;
         let file = virtio_mem.clone().ok_or_else(|| {
             Error::Missing(format!(
                 "no module virtio_mem is known for kernel {release}: `cargo xtask setup --refresh` \

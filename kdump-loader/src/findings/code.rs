@@ -56,6 +56,8 @@ codes! {
     CpuMissing = "cpu_missing", Warning, "The dump would lack the registers of a CPU that was \
                                           added.";
     FileChanged = "file_changed", Warning, "A file that the image was made from has changed.";
+    FileGone = "file_gone", Warning, "A file that the image was made from no longer exists; the \
+                                      armed image does not need it.";
     ConfigChanged = "config_changed", Warning, "The armed image differs from what the config \
                                                 requests.";
     Outdated = "outdated", Warning, "The image is out of date for another reason.";

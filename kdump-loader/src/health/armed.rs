@@ -90,11 +90,28 @@ pub(super) fn outdated(scene: &Scene<'_>, reason: &Reason) -> Finding {
         Reason::BlockRemoved { .. } => Code::MemoryRemoved,
         Reason::CpuAdded { .. } => Code::CpuMissing,
         Reason::FileChanged { .. } => Code::FileChanged,
+        Reason::FileGone { .. } => return file_gone(scene, reason),
         Reason::OptionChanged { .. } | Reason::CallChanged | Reason::TargetChanged { .. } => {
             Code::ConfigChanged
         }
     };
     Finding::new(code, reason.to_string()).remedy(scene.rearm())
+}
+
+/// A reload cannot help: it would read the file.
+fn file_gone(scene: &Scene<'_>, reason: &Reason) -> Finding {
+    let message =
+        format!("{reason}; the armed image is a copy in memory, and works until the next boot");
+    let remedy = match (scene.load_disabled, scene.config) {
+        (true, _) => scene.rearm(),
+        (false, Some(_)) => {
+            "name an installed kernel and its initrd in the config, then run kdump-loader reload; \
+             or reboot, if the config has {release} in their paths: it then names the files of the \
+             kernel that was booted"
+        }
+        (false, None) => "run kdump-loader load with an installed kernel and its initrd",
+    };
+    Finding::new(Code::FileGone, message).remedy(remedy)
 }
 
 fn purgatory(image: &Summary, findings: &mut Vec<Finding>) {

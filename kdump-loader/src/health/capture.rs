@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use capture_init::DumpLevel;
 use loader::cmdline::{self, Base};
+use loader::image::Summary;
 use loader::kernel::{self, uki};
+use loader::machine;
+use loader::phys::PhysRange;
 use loader::request::InputFile;
 
 use super::Target;
@@ -87,6 +90,12 @@ impl Capture {
             command_line.cloned().unwrap_or_default(),
             by_file,
         );
+        let gone = |path: &PathBuf| !files.exists(path);
+        if capture.initrd_path.as_ref().is_some_and(gone) {
+            // A package manager may have removed it. The armed one is in crash memory.
+            let (root, image) = (files.root(), record.image.as_ref());
+            capture.initrd = image.and_then(|image| in_memory(root, image)).or(capture.initrd);
+        }
         if let Some(made) = origin.and_then(Made::armed) {
             // The embedded one of a unified kernel image is not used.
             (capture.initrd, capture.initrd_len) = (None, made.len);
@@ -227,6 +236,13 @@ impl Made {
             room: origin.room,
         })
     }
+}
+
+/// The initrd of the armed image, read back from crash memory.
+fn in_memory(root: &Path, image: &Summary) -> Option<Result<Initrd, String>> {
+    let segment = image.segments.iter().find(|segment| segment.name == "initrd")?;
+    let bytes = machine::read_memory(root, PhysRange::with_len(segment.start, segment.file_len)?);
+    Some(Initrd::read(bytes.ok()?.as_slice(), is_kept).map_err(|error| in_full(&error)))
 }
 
 /// The target as it is on the running machine: a directory has its path there.

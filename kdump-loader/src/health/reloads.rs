@@ -22,8 +22,14 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         );
         findings.push(Finding::new(Code::EventWaits, message).remedy(remedy));
     }
-    findings.extend(failed.map(|failure| {
+    let failed = failed.map(|failure| {
         let message = format!("the last reload failed: {}", failure.message);
-        Finding::new(Code::ReloadFailed, message).remedy(scene.rearm())
-    }));
+        let failed = Finding::new(Code::ReloadFailed, message);
+        // Then the next reload fails as well, and that finding says what helps.
+        match findings.iter().any(|finding| finding.code == Code::FileGone) {
+            true => failed,
+            false => failed.remedy(scene.rearm()),
+        }
+    });
+    findings.extend(failed);
 }

@@ -64,6 +64,13 @@ pub enum Reason {
         /// Its path.
         path: String,
     },
+    /// A file that the image was made from no longer exists.
+    FileGone {
+        /// The option that names it.
+        what: String,
+        /// Its path.
+        path: String,
+    },
     /// An option has changed.
     OptionChanged {
         /// The config's key.
@@ -130,6 +137,9 @@ impl fmt::Display for Reason {
             }
             Self::FileChanged { what, path } => {
                 write!(out, "the {what} changed: {path} is not the file that was loaded")
+            }
+            Self::FileGone { what, path } => {
+                write!(out, "the {what} is gone: {path} no longer exists")
             }
             Self::OptionChanged { key } => write!(out, "the config's `{key}` changed"),
             Self::CallChanged => {
@@ -230,10 +240,16 @@ impl Armed {
         // If the option names another file now, the option has changed, not the file.
         for (what, identity) in &origin.files {
             let renamed = origin.options.get(what) != wished.options.get(what);
-            if !renamed && wished.files.get(what) != Some(identity) {
-                reasons
-                    .push(Reason::FileChanged { what: what.clone(), path: identity.path.clone() });
+            if renamed || wished.files.get(what) == Some(identity) {
+                continue;
             }
+            let (what, path) = (what.clone(), identity.path.clone());
+            // A running program's file may be gone while another has taken its place.
+            let gone = what != PROGRAM && matches!(Path::new(&path).try_exists(), Ok(false));
+            reasons.push(match gone {
+                true => Reason::FileGone { what, path },
+                false => Reason::FileChanged { what, path },
+            });
         }
         reasons
     }

@@ -14,6 +14,8 @@ pub mod guest {
     pub const TRIGGER: &str = "/bin/trigger";
     pub const KERNEL: &str = "/boot/vmlinuz";
     pub const INITRD: &str = "/boot/capture.cpio";
+    /// A kernel of another series.
+    pub const NEWER: &str = "/boot/vmlinuz.newer";
     /// A purgatory that another project has built.
     pub const PURGATORY: &str = "/boot/purgatory.ro";
     /// Modules of the kernel that a scenario needs, by names in the order in which they must be
@@ -28,6 +30,8 @@ pub mod guest {
 pub struct Setup {
     /// Kernel series; the context's when none.
     pub series: Option<&'static str>,
+    /// The series of the kernel in [`guest::NEWER`], if there is one.
+    pub newer: Option<&'static str>,
     pub cpu: &'static str,
     pub cpus: u32,
     pub spare_cpus: u32,
@@ -121,6 +125,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             series: None,
+            newer: None,
             cpu: machine::CPU,
             cpus: machine::BOOT_CPUS,
             spare_cpus: 0,

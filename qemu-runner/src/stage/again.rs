@@ -1,5 +1,5 @@
-//! After a reset: the same machine boots the first kernel again, and its memory still has what the
-//! crash left there.
+//! After a reset: the same machine boots a first kernel again. Its memory and its disks still have
+//! what was there before.
 
 use std::fs;
 use std::path::Path;
@@ -7,13 +7,25 @@ use std::time::Instant;
 
 use super::capture::Crashed;
 use super::first::First;
-use super::{Setup, Stage};
+use super::{Setup, Stage, disks};
 use crate::error::{Error, check_eq};
 use crate::evidence::outcome::{Evidence, Phase};
 use crate::guest::initramfs::Role;
-use crate::machine::vm::RAM;
+use crate::machine::vm::{Arrival, RAM};
 
-impl First<'_, '_> {
+impl<'s, 'c> First<'s, 'c> {
+    /// Reboots into the first kernel of `setup`, which is another QEMU, as in
+    /// [`Crashed::boot_again_as`].
+    pub(crate) fn reboot_as(mut self, setup: &Setup) -> Result<First<'s, 'c>, Error> {
+        self.vm.say("sync; reboot -f\n")?;
+        while !matches!(self.vm.next_or_end("the machine to reset itself")?, Arrival::End) {}
+        self.note("the machine reboots");
+        let First { stage, vm, .. } = self;
+        let before = vm.directory().to_owned();
+        drop(vm);
+        stage.boot_in(&before, setup)
+    }
+
     /// From now on a reset boots the machine again, instead of ending it.
     pub(crate) fn survive_resets(&mut self) -> Result<(), Error> {
         self.vm.monitor.survive_resets()
@@ -21,12 +33,17 @@ impl First<'_, '_> {
 }
 
 impl<'c> Stage<'c> {
-    /// Boots the first kernel in the memory file of a machine that is gone. To the kernel this is a
-    /// reset: firmware runs, and memory has what was in it.
-    fn boot_in(&mut self, memory: &Path, setup: &Setup) -> Result<First<'_, 'c>, Error> {
+    /// Boots the first kernel with the memory and the disks of a machine that is gone, whose files
+    /// are in `before`. To the kernel this is a reset: firmware runs, and memory has what was in
+    /// it.
+    fn boot_in(&mut self, before: &Path, setup: &Setup) -> Result<First<'_, 'c>, Error> {
         let directory = self.next_machine()?;
         let (machine, release) = self.build(setup, &directory)?;
-        fs::rename(memory, directory.join(RAM)).map_err(Error::file("move", memory))?;
+        let disks = (0..setup.disks.len()).map(disks::name);
+        for name in [RAM.to_owned()].into_iter().chain(disks) {
+            let from = before.join(&name);
+            fs::rename(&from, directory.join(name)).map_err(Error::file("move", &from))?;
+        }
         // Not `switch_on`, which may begin again with new memory.
         let mut vm = self.start(&machine, &directory, None)?;
         let found = vm.await_greeting(Role::First, |_| Ok(()))?;
@@ -73,8 +90,8 @@ impl<'s, 'c> Crashed<'s, 'c> {
     /// the kernel's command line once, so this is another QEMU.
     pub(crate) fn boot_again_as(self, setup: &Setup) -> Result<First<'s, 'c>, Error> {
         let Self { stage, vm, .. } = self;
-        let memory = vm.directory().join(RAM);
+        let before = vm.directory().to_owned();
         drop(vm);
-        stage.boot_in(&memory, setup)
+        stage.boot_in(&before, setup)
     }
 }

@@ -98,7 +98,7 @@ impl Need {
                 all_built(context, &[context::POLLER, context::TRIGGER])
             }
             Self::Ovmf => context.ovmf().map(drop),
-            Self::VirtioMem => context.virtio_mem().map(drop),
+            Self::VirtioMem => context.virtio_mem(context.series()).map(drop),
             Self::DebianDisk => context.debian_disk().map(drop),
             Self::Package => context.built(installed::PACKAGE).map(drop),
             Self::Mke2fs => context.mke2fs().map(drop),
@@ -122,7 +122,9 @@ impl Need {
                     kernel.setting("CRASH_HOTPLUG").is_some_and(|setting| setting != Setting::Off);
                 on.then(|| "it is about kernels without CONFIG_CRASH_HOTPLUG".into())
             }
-            Self::VirtioMem => context.virtio_mem().err().map(|error| error.to_string()),
+            Self::VirtioMem => {
+                context.virtio_mem(context.series()).err().map(|error| error.to_string())
+            }
             _ => lacks(kernel, self.asked().symbols),
         }
     }

@@ -46,6 +46,9 @@ impl Stage<'_> {
         if setup.packaging != Packaging::Unified {
             first.file(guest::INITRD, 0o644, &initrd);
         }
+        if let Some(series) = setup.newer {
+            first.host_file(guest::NEWER, 0o644, &context.kernel(series)?.vmlinuz)?;
+        }
         if setup.peer_with_ours {
             self.kexec_with_ours(&mut first)?;
         } else if setup.peer {
@@ -59,7 +62,7 @@ impl Stage<'_> {
         }
         let mut drivers = Vec::new();
         if setup.virtio_mem != 0 {
-            drivers.extend(context.virtio_mem()?);
+            drivers.extend(context.virtio_mem(setup.series.unwrap_or(context.series()))?);
         }
         if !setup.modules.is_empty() {
             let modules = context.modules(setup.series.unwrap_or(context.series()))?;

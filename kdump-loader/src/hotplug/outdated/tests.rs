@@ -80,7 +80,9 @@ fn target_on_another_disk_and_changed_modules_are_reasons() {
     let changed = [changed];
     assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), changed);
     std::fs::remove_file(&module).unwrap();
-    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), changed);
+    let path = module.display().to_string();
+    let gone = [Reason::FileGone { what: "module ext4".into(), path }];
+    assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), gone);
 }
 
 /// The machine with an added DIMM and CPU.
@@ -219,7 +221,7 @@ fn replaced_file_is_named() {
             &Origin::of(ROOT.as_ref(), &options, Path::new("/dev/null")),
             FilePolicy::Auto
         ),
-        changed
+        [Reason::FileGone { what: "initrd".into(), path: path.display().to_string() }]
     );
 }
 

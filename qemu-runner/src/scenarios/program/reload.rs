@@ -9,7 +9,7 @@ use crate::scenario::table;
 use crate::stage::MEMORY_BLOCK;
 use crate::stage::{CAPTURE_APPEND, First, RESET_DELAY_S, Setup, Stage, guest, json, load_command};
 
-const CONFIG: &str = "/etc/kdump-loader.toml";
+pub(in crate::scenarios) const CONFIG: &str = "/etc/kdump-loader.toml";
 /// There if an event waits for a reload.
 const PENDING: &str = "[ -e /run/kdump-loader/pending ]";
 /// When a reload is killed, in milliseconds after its start. Emulated, one takes about 700.
