@@ -1,12 +1,17 @@
 //! `[10]` One page becomes the bytes that the dump has of it.
 
-use zstd_safe::CCtx;
+use zstd_safe::{CCtx, CParameter};
 
 use crate::format::ZSTD;
 use crate::{PAGE_LEN, Page};
 
-/// zstd's fastest regular level, which makedumpfile uses as well.
+/// zstd's fastest regular level, which makedumpfile uses as well ...
 const LEVEL: i32 = 1;
+/// ... but with the shortest match of its long inputs. For inputs as short as a page it looks for
+/// five bytes (`ZSTD_defaultCParameters`, clevels.h), which costs more time than space.
+const SHORTEST_MATCH: u32 = 7;
+/// Positions in a page, as a power of two: its table of matches need not be larger.
+const HASH_BITS: u32 = 12;
 /// At least what `ZSTD_compressBound` says for a page, 4174. zstd is faster if it need not look for
 /// the end.
 const BOUND: usize = 4352;
@@ -22,7 +27,14 @@ pub(crate) struct Compressor {
 impl Compressor {
     /// `None` if there is no memory for it.
     pub fn new() -> Option<Self> {
-        let context = CCtx::try_create()?;
+        let mut context = CCtx::try_create()?;
+        for parameter in [
+            CParameter::CompressionLevel(LEVEL),
+            CParameter::MinMatch(SHORTEST_MATCH),
+            CParameter::HashLog(HASH_BITS),
+        ] {
+            context.set_parameter(parameter).ok()?;
+        }
         Some(Self { context, page: [0; PAGE_LEN as usize], compressed: [0; BOUND] })
     }
 
@@ -30,7 +42,7 @@ impl Compressor {
     /// compressed, for lack of memory too.
     pub fn data(&mut self, page: &[u8]) -> (&[u8], u32) {
         self.page.copy_from_slice(page);
-        match self.context.compress(&mut self.compressed[..], &self.page, LEVEL) {
+        match self.context.compress2(&mut self.compressed[..], &self.page) {
             Ok(len) if len < self.page.len() => (&self.compressed[..len], ZSTD),
             Ok(_) | Err(_) => (&self.page, 0),
         }
