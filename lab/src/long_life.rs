@@ -3,7 +3,8 @@
 //! *On entry*: nothing; what is missing is brought and built.
 //!
 //! *On exit*: a guest has reloaded its image many times in a row, while its clock jumped and its
-//! disk was full; another has seen many devices come and go. Both were armed all the time, and left
+//! disk was full; another has seen many devices come and go. An event is one device that comes, or
+//! one that goes. Both were armed all the time, and left
 //! a complete dump. With `--write` the figures are in docs/storm/.
 
 use std::fmt;
@@ -29,9 +30,9 @@ pub struct Args {
     /// Reloads in a row; 0 leaves them out
     #[arg(long, default_value_t = 1000)]
     reloads: u32,
-    /// Devices that come and go; 0 leaves them out
+    /// Events of devices, each of which comes or goes; 0 leaves them out
     #[arg(long, default_value_t = 10_000)]
-    devices: u32,
+    events: u32,
     /// The seed that devices are drawn from
     #[arg(long, default_value_t = 6)]
     seed: u64,
@@ -42,7 +43,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
-        let Self { reloads, devices, seed, write, .. } = *self;
+        let Self { reloads, events, seed, write, .. } = *self;
         let context = repo.prepare_guests(None)?;
         let machine = Machine::here(repo)?;
         if reloads > 0 {
@@ -51,9 +52,9 @@ impl Args {
             record::print(repo, RELOADS, write, &report)?;
             steady(&looks)?;
         }
-        if devices > 0 {
-            let mut say = |came: &Came| eprintln!("{} devices, {} s", came.done, came.took_s);
-            let came = long_life::devices(&context, devices, seed, &mut say).map_err(explain)?;
+        if events > 0 {
+            let mut say = |came: &Came| eprintln!("{} events, {} s", came.events(), came.took_s);
+            let came = long_life::devices(&context, events, seed, &mut say).map_err(explain)?;
             record::print(repo, DEVICES, write, &Devices { machine: &machine, seed, came })?;
         }
         Ok(())
@@ -86,7 +87,7 @@ impl fmt::Display for Reloads<'_> {
         writeln!(out, "# Reloads in a row\n")?;
         writeln!(
             out,
-            "Written by `cargo lab long-life --reloads {count} --devices 0 --write` on {machine}.\n"
+            "Written by `cargo lab long-life --reloads {count} --events 0 --write` on {machine}.\n"
         )?;
         writeln!(
             out,
@@ -120,22 +121,34 @@ struct Devices<'a> {
 
 impl fmt::Display for Devices<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { machine, seed, came: Came { done, refused, silent, compared, took_s } } = self;
-        let count = done + refused;
+        let Self { machine, seed, came } = self;
+        let Came { dimms_came, dimms_went, cpus, toggled, refused, silent, .. } = came;
+        let (events, minutes) = (came.events(), came.took_s / 60);
         writeln!(out, "# Devices that come and go\n")?;
         writeln!(
             out,
-            "Written by `cargo lab long-life --reloads 0 --devices {count} --seed {seed} --write` \
+            "Written by `cargo lab long-life --reloads 0 --events {events} --seed {seed} --write` \
              on\n{machine}.\n"
         )?;
         writeln!(
             out,
-            "DIMMs of 128 MiB and CPUs came and went {done} times in one guest with Linux 6.12, in \
-             {took_s} s. The guest rejected {refused} more,\nor said nothing of \
-             them for a minute ({silent} of these).\n\nAn image was armed at each of \
-             {compared} looks, and when all events were answered, its elfcorehdr listed exactly \
-             the\nmemory that was there. At the end it was, byte for byte, what a fresh image \
-             gets. Then the kernel panicked, and its\ndump was complete."
+            "One guest with Linux 6.12, {minutes} minutes. An event is one device that comes or \
+             goes, drawn from the seed:\n"
+        )?;
+        writeln!(
+            out,
+            "| what | how often |\n| --- | ---: |\n| a DIMM of 128 MiB came | {dimms_came} |\n| a \
+             DIMM went | {dimms_went} |\n| a CPU came or went; under TCG, QEMU does not let it \
+             come again | {cpus} |\n| **events** | **{events}** |\n| between them, a CPU that \
+             stays went offline or online | {toggled} |\n| rejected by the guest, or not answered \
+             within a minute ({silent} of these) | {refused} |\n"
+        )?;
+        writeln!(
+            out,
+            "At each of {} looks, when all events were answered, an image was armed, and its \
+             elfcorehdr listed exactly the\nmemory that was there. At the end it was, byte for \
+             byte, what a fresh image gets. Then the kernel panicked, and its\ndump was complete.",
+            came.compared
         )
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo lab panics`: guests panic at drawn moments while memory and CPUs come and go. One guest
-//! is armed by kdump-loader, one by kexec-tools' service, at the same moments.
+//! is armed by kdump-loader, one by kexec-tools' service, at the same moments. With `--record
+//! panics-virtio-mem`, kdump-loader alone meets two kernels, and virtio-mem is among the devices.
 //!
 //! *On entry*: nothing; what is missing is brought and built.
 //!
@@ -12,23 +13,26 @@ use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use qemu_runner::panics::{self, Cause, Draw, Ended, Panicked, draws};
+use clap::builder::PossibleValuesParser;
+use qemu_runner::panics::{self, Cause, Ended, Panicked, Request, SERIES, draws};
 use qemu_runner::storm::Contestant;
 
 use crate::machine::{Figures, Machine};
 use crate::record;
 use crate::repository::{Repository, explain};
 
-/// The two that are compared.
+/// The two that can be compared.
 const CONTESTANTS: [Contestant; 2] = [Contestant::InKernel, Contestant::KexecPerEvent];
 
-pub const RECORD: &str = "docs/storm/panics.jsonl";
+/// Records: docs/storm/NAME.jsonl, with NAME.md beside it.
+pub const RECORDS: [&str; 2] = ["panics", WITH_VIRTIO_MEM];
+const WITH_VIRTIO_MEM: &str = "panics-virtio-mem";
 
 /// How to read the report.
 const NOTES: &str = "\
-The guests run Linux 6.12 under TCG. From the first block of memory on, DIMMs and CPUs come and go,
-one after another. Each moment is drawn beforehand, counts from that block, and is the same for both
-contestants.
+The guests run under TCG. From the first block of memory on, DIMMs and CPUs come and go, one after
+another; in panics-virtio-mem.md, blocks of a device for virtio-mem do as well. Each moment is drawn
+beforehand, counts from that block, and is the same for each contestant and kernel.
 
 Each panic is judged by the headers of /proc/vmcore and by the dead kernel's memory: its memory map
 just before, `kexec_crash_image` and `__kexec_lock`.
@@ -37,12 +41,23 @@ just before, `kexec_crash_image` and `__kexec_lock`.
 /// Panic guests at drawn moments while memory and CPUs come and go; name the cause of every miss
 #[derive(clap::Args)]
 pub struct Args {
-    /// Number of moments; each is tried with kdump-loader and with kexec-tools
+    /// Number of moments; each is tried with each contestant on each kernel
     #[arg(long, default_value_t = 40)]
     count: u32,
     /// The seed that moments and operations are drawn from
     #[arg(long, default_value_t = 6)]
     seed: u64,
+    /// Which record: `panics` has both contestants on 6.12, `panics-virtio-mem` kdump-loader on 6.12
+    /// and 7
+    #[arg(long, default_value = RECORDS[0], value_parser = PossibleValuesParser::new(RECORDS))]
+    record: String,
+    /// Only this kernel series
+    #[arg(long, value_parser = PossibleValuesParser::new(SERIES))]
+    kernel: Option<String>,
+    /// Only these contestants
+    #[arg(long, value_delimiter = ',',
+          value_parser = PossibleValuesParser::new(CONTESTANTS.map(Contestant::name)))]
+    contestants: Vec<String>,
     /// Boot this kernel instead, which must update the elfcorehdr itself (6.6 or newer)
     #[arg(long, value_name = "FILE", conflicts_with = "write")]
     bzimage: Option<PathBuf>,
@@ -52,70 +67,132 @@ pub struct Args {
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
-        let Self { count, seed, .. } = *self;
         let context = repo.prepare_guests(self.bzimage.as_deref())?;
-        let draws = draws(seed, count);
-        let all = draws.iter().flat_map(|draw| CONTESTANTS.map(|contestant| (draw, contestant)));
-        let is_of = |one: &Panicked, &(draw, contestant): &(&Draw, _)| {
-            one.draw == *draw && one.contestant == contestant
-        };
-        let measure = |(draw, contestant): (&Draw, _)| {
-            let one = panics::run(&context, contestant, draw).map_err(explain)?;
-            let line = format!("{:>3} {contestant}: {}", draw.number, one.sentence());
+        let is_of = |one: &Panicked, request: &Request| request.is_of(one);
+        let measure = |request: Request| {
+            let one = panics::run(&context, &request).map_err(explain)?;
+            let Request { contestant, series, draw, .. } = request;
+            let line = format!("{:>3} {series} {contestant}: {}", draw.number, one.sentence());
             Ok((one, line))
         };
-        let record = (RECORD, Figures::Counts);
+        let (path, table) = paths(&self.record);
+        let record = (path.as_str(), Figures::Counts);
+        let all = self.requests()?;
         let (machine, panicked) = self.recorded.series(repo, record, all, is_of, measure)?;
-        let report = Report { machine, panicked };
-        record::print(repo, "docs/storm/panics.md", self.recorded.write, &report)?;
+        let report = Report { name: self.record.clone(), machine, panicked };
+        record::print(repo, &table, self.recorded.write, &report)?;
         let unexplained = report.panicked.iter().filter(|one| one.cause == Cause::Unexplained);
         let (unexplained, all) = (unexplained.count(), report.panicked.len());
         ensure!(unexplained == 0, "{unexplained} of {all} panics ended without a known cause");
         Ok(())
     }
+
+    /// Every panic of the record, moment by moment.
+    fn requests(&self) -> Result<Vec<Request>> {
+        let virtio_mem = self.record == WITH_VIRTIO_MEM;
+        // In the first record, the series is that of its first rows.
+        let (series, contestants) = match virtio_mem {
+            true => (&SERIES[..], &CONTESTANTS[..1]),
+            false => (&SERIES[..1], &CONTESTANTS[..]),
+        };
+        let of_series = |series: &&&str| self.kernel.as_ref().is_none_or(|only| only == **series);
+        let named = |one: &&Contestant| {
+            let is_named = self.contestants.iter().any(|name| name == one.name());
+            is_named || self.contestants.is_empty()
+        };
+        let mut requests = Vec::new();
+        for draw in draws(self.seed, self.count) {
+            for &series in series.iter().filter(of_series) {
+                let contestants = contestants.iter().filter(named).copied();
+                requests.extend(contestants.map(|contestant| Request {
+                    contestant,
+                    series,
+                    virtio_mem,
+                    draw,
+                }));
+            }
+        }
+        ensure!(
+            !requests.is_empty(),
+            "{} has no panics of that kernel and contestant",
+            self.record
+        );
+        Ok(requests)
+    }
+}
+
+/// A record, and the table beside it.
+pub fn paths(name: &str) -> (String, String) {
+    (format!("docs/storm/{name}.jsonl"), format!("docs/storm/{name}.md"))
 }
 
 pub struct Report {
+    pub name: String,
     pub machine: Machine,
     pub panicked: Vec<Panicked>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { machine, panicked } = self;
-        let count = panicked.len() / CONTESTANTS.len();
+        let Self { name, machine, panicked } = self;
+        let all = SERIES.iter().flat_map(|series| CONTESTANTS.map(|one| (*series, one)));
+        let tried = |(series, contestant): &(&str, Contestant)| {
+            panicked.iter().any(|one| one.series == *series && one.contestant == *contestant)
+        };
+        let kinds: Vec<_> = all.filter(tried).collect();
+        let count = panicked.iter().map(|one| one.draw.number).max().unwrap_or(0);
+        let record = if name == RECORDS[0] { "" } else { &format!("--record {name} ") };
         writeln!(out, "# Panics at drawn moments\n")?;
-        writeln!(out, "Written by `cargo lab panics --count {count} --write` on {machine}.\n")?;
+        writeln!(
+            out,
+            "Written by `cargo lab panics {record}--count {count} --write` on {machine}.\n"
+        )?;
         write!(out, "{}", machine.took_part())?;
         writeln!(out, "{NOTES}")?;
-        let head = "| | panics | dumps | of exactly the memory that was there | seconds each |";
-        writeln!(out, "{head}\n| --- | ---: | ---: | ---: | ---: |")?;
-        let of = |contestant| panicked.iter().filter(move |one| one.contestant == contestant);
-        for contestant in CONTESTANTS {
-            let all = of(contestant).count();
-            let dumps = of(contestant).filter(|one| one.ended == Ended::Dump).count();
-            let complete = of(contestant).filter(|one| one.cause == Cause::Complete).count();
-            let each = of(contestant).map(|one| one.took_s).sum::<u64>() / all.max(1) as u64;
-            writeln!(out, "| {} | {all} | {dumps} | {complete} | {each} |", contestant.words())?;
+        writeln!(
+            out,
+            "| | Linux | panics | dumps | of exactly the memory that was there | out of date by at \
+             most | seconds each |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+        )?;
+        let of = |(series, contestant): (&str, Contestant)| {
+            let is_of = move |one: &&Panicked| one.series == series && one.contestant == contestant;
+            panicked.iter().filter(is_of).collect::<Vec<_>>()
+        };
+        for &kind in &kinds {
+            let all = of(kind);
+            let dumps = all.iter().filter(|one| one.ended == Ended::Dump).count();
+            let complete = all.iter().filter(|one| one.cause == Cause::Complete).count();
+            let each = all.iter().map(|one| one.took_s).sum::<u64>() / all.len() as u64;
+            // What is in flight is no delay of the list.
+            let late = all.iter().filter(|one| one.cause != Cause::InFlight);
+            let late_ms = late.filter_map(|one| one.outdated_ms).max().unwrap_or(0);
+            let (series, words, panics) = (kind.0, kind.1.words(), all.len());
+            writeln!(
+                out,
+                "| {words} | {series} | {panics} | {dumps} | {complete} | {late_ms} ms | {each} |"
+            )?;
         }
-        for contestant in CONTESTANTS {
+        for &kind in &kinds {
             let mut causes: BTreeMap<Cause, usize> = BTreeMap::new();
-            of(contestant).for_each(|one| *causes.entry(one.cause).or_default() += 1);
-            writeln!(out, "\n**{}**\n", contestant.words())?;
+            of(kind).iter().for_each(|one| *causes.entry(one.cause).or_default() += 1);
+            writeln!(out, "\n**{}, Linux {}**\n", kind.1.words(), kind.0)?;
             for (cause, count) in causes {
                 writeln!(out, "* {count} × {}", cause.words())?;
             }
         }
-        let head =
-            "| panic | µs after the block | contestant | devices before | in flight | result |";
-        writeln!(out, "\n{head}\n| ---: | ---: | --- | ---: | --- | --- |")?;
+        writeln!(
+            out,
+            "\n| panic | µs after the block | Linux | contestant | operations before | in flight | \
+             result |\n| ---: | ---: | --- | --- | ---: | --- | --- |"
+        )?;
         for one in panicked {
-            let Panicked { contestant, draw, operations, in_flight, .. } = one;
+            let Panicked { contestant, series, draw, operations, in_flight, .. } = one;
             let (number, delay, sentence) = (draw.number, draw.delay_us, one.sentence());
             let flight = in_flight.as_deref().unwrap_or("-");
             writeln!(
                 out,
-                "| {number} | {delay} | {contestant} | {operations} | {flight} | {sentence} |"
+                "| {number} | {delay} | {series} | {contestant} | {operations} | {flight} | \
+                 {sentence} |"
             )?;
         }
         Ok(())
@@ -124,18 +201,45 @@ impl fmt::Display for Report {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
     use crate::machine::tests::machine;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
 
     #[test]
     fn the_report_counts_dumps_complete_ones_and_causes() {
         let record = include_str!("../../docs/storm/panics.jsonl");
         let panicked: Vec<Panicked> =
             record.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
-        let text = Report { machine: machine(), panicked }.to_string();
-        assert!(
-            text.contains("| kdump-loader, the kernel updates the elfcorehdr | 40 | 37 | 18 |")
-        );
+        let name = RECORDS[0].to_owned();
+        let text = Report { name, machine: machine(), panicked }.to_string();
+        let ours =
+            "| kdump-loader, the kernel updates the elfcorehdr | 6.12 | 40 | 37 | 18 | 359 ms";
+        assert!(text.contains(ours), "{text}");
         assert!(text.contains("* 36 × no dump: nothing was armed"), "{text}");
+    }
+
+    #[test]
+    fn virtio_mem_meets_both_kernels_and_the_first_record_stays_what_it_was() {
+        let requests = |words: &str| {
+            let line = ["panics"].into_iter().chain(words.split_whitespace());
+            Line::try_parse_from(line).unwrap().args.requests().unwrap()
+        };
+        let record = include_str!("../../docs/storm/panics.jsonl");
+        let recorded = record.lines().skip(1).map(|line| serde_json::from_str(line).unwrap());
+        let first = requests("");
+        assert_eq!(first.len(), 80);
+        assert!(recorded.zip(&first).all(|(one, request): (Panicked, _)| request.is_of(&one)));
+        let both = requests("--record panics-virtio-mem --count 200");
+        assert_eq!(both.len(), 2 * 200);
+        let ours = |one: &Request| one.virtio_mem && one.contestant == Contestant::InKernel;
+        assert!(both.iter().all(ours));
+        assert_eq!(requests("--record panics-virtio-mem --kernel 7 --count 2").len(), 2);
     }
 }

@@ -37,8 +37,12 @@ impl Args {
             repo.write(&report, &table.to_string())?;
         }
 
-        let (machine, panicked) = record::read(repo, panics::RECORD)?;
-        let report = panics::Report { machine, panicked };
-        repo.write("docs/storm/panics.md", &report.to_string())
+        for name in panics::RECORDS {
+            let (path, table) = panics::paths(name);
+            let (machine, panicked) = record::read(repo, &path)?;
+            let report = panics::Report { name: name.to_owned(), machine, panicked };
+            repo.write(&table, &report.to_string())?;
+        }
+        Ok(())
     }
 }

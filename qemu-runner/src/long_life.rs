@@ -11,12 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::error::{Error, check, check_eq};
 use crate::machine::deadline::Deadline;
-use crate::panics::draw::{DIMMS, SPARE_CPUS};
+use crate::panics::draw::{BLOCK, DIMMS, Operation, SPARE_CPUS};
 use crate::panics::upheaval::{Answer, Devices};
 use crate::stage::{First, Setup, Stage, guest, number};
 use crate::storm::Contestant;
 use crate::storm::contestant::WORK;
-use crate::storm::size::BLOCK_MIB;
 use crate::storm::witness::start_udev;
 
 /// The kernel, which updates the elfcorehdr itself.
@@ -25,6 +24,9 @@ const SERIES: &str = "6.12";
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 /// How often a series is looked at.
 const LOOKS: u32 = 10;
+/// Events between two looks at the elfcorehdr. A look waits until every event is answered, which
+/// takes five seconds; an event takes a tenth of one.
+const EVENTS_PER_LOOK: u32 = 100;
 /// Looks at whether every event is answered, 20 ms apart at least. The longest burst of events
 /// takes two minutes.
 const SETTLE_LOOKS: u32 = 30_000;
@@ -50,12 +52,19 @@ pub struct Look {
     pub files_kib: u64,
 }
 
-/// What devices came to.
+/// How many devices came and went, and what came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Came {
-    /// Operations that the guest has finished.
-    pub done: u32,
-    /// Operations that it has rejected, or that did not reach it.
+    /// DIMMs that came.
+    pub dimms_came: u32,
+    /// DIMMs that went.
+    pub dimms_went: u32,
+    /// CPUs that came or went.
+    pub cpus: u32,
+    /// How often a CPU that stayed was taken offline or brought online. The kernel rewrites the
+    /// elfcorehdr then as well, but no device comes or goes.
+    pub toggled: u32,
+    /// Operations that the guest has rejected, or that did not reach it.
     pub refused: u32,
     /// Those of them that it said nothing about.
     pub silent: u32,
@@ -63,6 +72,23 @@ pub struct Came {
     pub compared: u32,
     /// Seconds of the host.
     pub took_s: u64,
+}
+
+impl Came {
+    /// Events: one for each device that came, and one for each that went.
+    pub fn events(&self) -> u32 {
+        self.dimms_came + self.dimms_went + self.cpus
+    }
+
+    fn count(&mut self, operation: Operation) {
+        *match operation {
+            Operation::AddDimm(_) => &mut self.dimms_came,
+            Operation::RemoveDimm(_) => &mut self.dimms_went,
+            Operation::AddCpu | Operation::RemoveCpu => &mut self.cpus,
+            Operation::Offline | Operation::Online => &mut self.toggled,
+            Operation::Resize { .. } => unreachable!("the machine has no virtio-mem"),
+        } += 1;
+    }
 }
 
 /// `count` reloads in a row, each of which replaces the image. After a third the clock jumps a year
@@ -94,9 +120,9 @@ pub fn reloads(context: &Context, count: u32) -> Result<Vec<Look>, Error> {
     Stage::play(context, "long-life-reloads", deadline, &[], play).map(|(looks, _)| looks)
 }
 
-/// `count` devices come and go, drawn from the seed, with the installed udev rule. Now and then,
-/// when all events are answered, the elfcorehdr must list the memory that is there. At the end it
-/// must be, byte for byte, what a fresh image gets.
+/// Devices come and go, drawn from the seed, with the installed udev rule, until there were `count`
+/// events. Every [`EVENTS_PER_LOOK`] events, when all are answered, the elfcorehdr must list the
+/// memory that is there. At the end it must be, byte for byte, what a fresh image gets.
 pub fn devices(
     context: &Context,
     count: u32,
@@ -109,15 +135,15 @@ pub fn devices(
         let udevadm = start_udev(&mut first, "")?;
         let mut devices = Devices::of(seed);
         let mut came = Came::default();
-        let step = (count / LOOKS).max(1);
-        while came.done + came.refused < count {
+        while came.events() < count {
             let operation = devices.draw();
+            let before = came.events();
             match devices.turn(&mut first, operation)? {
-                Answer::Done => came.done += 1,
+                Answer::Done => came.count(operation),
                 Answer::Refused | Answer::Silent => came.refused += 1,
                 Answer::Panic => return Err(Error::Failed("the guest panicked by itself".into())),
             }
-            if (came.done + came.refused).is_multiple_of(step) {
+            if came.events() > before && came.events().is_multiple_of(EVENTS_PER_LOOK) {
                 settle(&mut first, &udevadm)?;
                 first.expect_armed(true, "while devices come and go")?;
                 let listed = first.expect_all_memory_listed("when all events are answered");
@@ -152,7 +178,7 @@ fn armed<'s, 'c>(stage: &'s mut Stage<'c>) -> Result<First<'s, 'c>, Error> {
         series: Some(SERIES),
         spare_cpus: SPARE_CPUS,
         dimms: DIMMS,
-        dimm_size: BLOCK_MIB << 20,
+        dimm_size: BLOCK,
         storm: true,
         files: contestant.files(stage.context)?,
         ..Setup::default()

@@ -25,6 +25,9 @@ use crate::machine::ram::Layout;
 pub const DIMM_SIZE: u64 = 1 << 30;
 
 pub const VIRTIO_MEM: &str = "virtio-mem";
+/// Where QEMU's memory for devices begins if less than 2 GiB is there at boot
+/// (`pc_get_device_memory_range`, hw/i386/pc.c).
+pub const DEVICE_MEMORY: u64 = 1 << 32;
 
 /// CPUs at boot, unless a machine says otherwise.
 pub const BOOT_CPUS: u32 = 2;
@@ -257,7 +260,9 @@ impl Machine {
         if *virtio_mem != 0 {
             let backend = format!("{VIRTIO_MEM}-backend");
             line.args(["-object", &format!("memory-backend-ram,id={backend},size={virtio_mem}")]);
-            let device = format!("id={VIRTIO_MEM},memdev={backend},requested-size=0");
+            // After the DIMMs, which would find their addresses taken.
+            let at = DEVICE_MEMORY + u64::from(*dimms) * dimm_size;
+            let device = format!("id={VIRTIO_MEM},memdev={backend},memaddr={at},requested-size=0");
             line.args(["-device", &format!("virtio-mem-pci,{device}")]);
         }
     }

@@ -5,7 +5,8 @@
 //! ```text
 //! panics/draw.rs     what is drawn from the seed: moments, and what comes and goes
 //! panics/upheaval.rs operations, one after another, until the panic
-//! panics/cause.rs    what a panic came to, and the cause of every miss
+//! panics/cause.rs    the cause of every miss
+//! panics/panicked.rs what a panic came to
 //! panics.rs          one panic from boot to verdict
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 mod cause;
 pub(crate) mod draw;
+mod panicked;
 pub(crate) mod upheaval;
 
 use std::time::{Duration, Instant};
@@ -27,17 +29,18 @@ use crate::guest::initramfs::Role;
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::Arrival;
 use crate::stage::{Crashed, First, Setup, Stage, Victim, guest};
-use crate::storm::size::BLOCK_MIB;
 use crate::storm::witness::{start_probes, start_udev};
 use crate::storm::{Contestant, calls};
 use storm_guest::note;
 
 use cause::Note;
-pub use cause::{Cause, Ended, Panicked};
+pub use cause::{Cause, Ended};
 pub use draw::{Draw, draws};
+pub use panicked::Panicked;
+use upheaval::Devices;
 
-/// The kernel, which updates the elfcorehdr itself: in this the contestants differ.
-pub const SERIES: &str = "6.12";
+/// Kernel series that update the elfcorehdr themselves: in this the contestants differ.
+pub const SERIES: [&str; 2] = ["6.12", "7"];
 /// Time that one panic may take on a busy host.
 const LIMIT: Duration = Duration::from_secs(600);
 /// What the kernel prints if it panics and starts no capture kernel (`panic`, kernel/panic.c).
@@ -46,25 +49,46 @@ const NO_CAPTURE: &str = "---[ end Kernel panic - not syncing";
 const EVENT: &str = "/sys/devices/system/memory/memory32";
 const PAGE: u64 = note::PAGE as u64;
 
+/// One panic to try.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// What keeps the image up to date.
+    pub contestant: Contestant,
+    /// The guest's kernel, one of [`SERIES`].
+    pub series: &'static str,
+    /// Whether virtio-mem is among the devices.
+    pub virtio_mem: bool,
+    /// When the panic comes.
+    pub draw: Draw,
+}
+
+impl Request {
+    /// Whether this panic is the one that was tried.
+    pub fn is_of(&self, panicked: &Panicked) -> bool {
+        let Self { contestant, series, virtio_mem, draw } = *self;
+        let tried = (panicked.contestant, panicked.series.as_str(), panicked.virtio_mem);
+        (contestant, series, virtio_mem) == tried && draw == panicked.draw
+    }
+}
+
 /// One panic on a machine of its own.
-pub fn run(context: &Context, contestant: Contestant, draw: &Draw) -> Result<Panicked, Error> {
+pub fn run(context: &Context, request: &Request) -> Result<Panicked, Error> {
     let deadline = Deadline::after(LIMIT);
-    let play = |stage: &mut Stage<'_>| panic_once(stage, contestant, draw);
+    let play = |stage: &mut Stage<'_>| panic_once(stage, request);
     Stage::play(context, "panics", deadline, &[], play).map(|(panicked, _)| panicked)
 }
 
 /// One panic on this stage.
-pub fn panic_once(
-    stage: &mut Stage<'_>,
-    contestant: Contestant,
-    draw: &Draw,
-) -> Result<Panicked, Error> {
+pub fn panic_once(stage: &mut Stage<'_>, request: &Request) -> Result<Panicked, Error> {
     let began = Instant::now();
+    let Request { contestant, series, virtio_mem, draw } = *request;
+    let blocks = if virtio_mem { draw::VIRTIO_MEM_BLOCKS } else { 0 };
     let setup = Setup {
-        series: Some(SERIES),
+        series: Some(series),
+        virtio_mem: u64::from(blocks) * draw::BLOCK,
         spare_cpus: draw::SPARE_CPUS,
         dimms: draw::DIMMS,
-        dimm_size: BLOCK_MIB << 20,
+        dimm_size: draw::BLOCK,
         makedumpfile: false,
         peer: true,
         storm: true,
@@ -72,11 +96,12 @@ pub fn panic_once(
         ..Setup::default()
     };
     let mut first = stage.boot(&setup)?;
+    first.load_drivers()?;
     let symbols = Symbols::of(&mut first)?;
     start_probes(&mut first)?;
     start_udev(&mut first, "")?;
     contestant.arm(&mut first)?;
-    let Draw { number, seed, delay_us } = *draw;
+    let Draw { number, seed, delay_us } = draw;
     let trigger = format!("{} --seed {seed} --event {EVENT} --delay-us {delay_us}", guest::TRIGGER);
     first.vm.run_ok(&format!(
         "{trigger} >/tmp/trigger.out 2>&1 & while ! grep -q ready \
@@ -84,7 +109,8 @@ pub fn panic_once(
     ))?;
     first.note(format!("panic {number} comes {delay_us} us after the first block"));
 
-    let upheaval = upheaval::until_the_panic(&mut first, seed)?;
+    let devices = if virtio_mem { Devices::with_virtio_mem(seed) } else { Devices::of(seed) };
+    let upheaval = upheaval::until_the_panic(&mut first, devices)?;
     let victim = Victim {
         release: String::new(),
         iomem: Iomem::default(),
@@ -106,7 +132,7 @@ pub fn panic_once(
     let locked =
         Some(symbols.read(&crashed, symbols.lock, 4)? != 0).filter(|_| ended == Ended::NoDump);
     let facts = cause::Facts { ended, note, image, locked, described, upheaval };
-    let panicked = Panicked::of(contestant, draw, &facts, began.elapsed().as_secs_f64());
+    let panicked = Panicked::of(request, &facts, began.elapsed().as_secs_f64());
     crashed.stage.outcome.now(format!("{}: {}", contestant.name(), panicked.sentence()));
     Ok(panicked)
 }

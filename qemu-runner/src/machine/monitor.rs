@@ -151,12 +151,17 @@ impl Monitor {
     pub fn resize_virtio_mem(&mut self, bytes: u64) -> Result<(), Error> {
         // What it was before may have been the same.
         self.forget("MEMORY_DEVICE_SIZE_CHANGE");
-        let wanted = json!({"path": VIRTIO_MEM, "property": "requested-size", "value": bytes});
-        self.execute("qom-set", wanted)?;
+        self.begin_resize(bytes)?;
         self.await_event("the guest to resize virtio-mem", |event| {
             let resized = event["event"] == "MEMORY_DEVICE_SIZE_CHANGE";
             (resized && event["data"]["size"] == bytes).then_some(())
         })
+    }
+
+    /// Tells the device for virtio-mem how large it shall be, and does not wait.
+    pub fn begin_resize(&mut self, bytes: u64) -> Result<(), Error> {
+        let wanted = json!({"path": VIRTIO_MEM, "property": "requested-size", "value": bytes});
+        self.execute("qom-set", wanted).map(drop)
     }
 
     /// Presses keys together on the guest's keyboard.

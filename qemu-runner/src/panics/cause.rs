@@ -1,14 +1,13 @@
-//! What a panic came to, and the cause of every miss. The causes follow from facts alone. A miss
-//! that none of them fits is unexplained, which fails the test.
+//! The cause of every miss. The causes follow from facts alone. A miss that none of them fits is
+//! unexplained, which fails the test.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::draw::{Draw, Operation};
+use super::draw::Operation;
 use super::upheaval::Upheaval;
-use crate::evidence::iomem::{Iomem, without_any};
-use crate::storm::Contestant;
+use crate::evidence::iomem::Iomem;
 
 /// How the machine ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,100 +92,8 @@ pub struct Facts {
     pub upheaval: Upheaval,
 }
 
-/// What one panic came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Panicked {
-    /// What kept the image up to date.
-    pub contestant: Contestant,
-    /// When the panic came.
-    pub draw: Draw,
-    /// Number of devices that had come or gone.
-    pub operations: u32,
-    /// Number of those that the guest rejected.
-    pub refused: u32,
-    /// The operation in flight.
-    pub in_flight: Option<String>,
-    /// How it ended.
-    pub ended: Ended,
-    /// kexec_crash_loaded just before, if the note was found.
-    pub armed: Option<bool>,
-    /// Whether a load was under way just before.
-    pub loading: Option<bool>,
-    /// Without a dump: whether the kernel had an image.
-    pub image: Option<bool>,
-    /// Without a dump: whether its lock was held.
-    pub locked: Option<bool>,
-    /// Memory that the dump describes and that was not there.
-    pub stale: Vec<String>,
-    /// Memory that the dump lacks.
-    pub missing: Vec<String>,
-    /// Milliseconds since the guest finished the oldest change that the dump misses.
-    pub outdated_ms: Option<u64>,
-    /// The conclusion.
-    pub cause: Cause,
-    /// Whole seconds that the panic took from boot to verdict.
-    pub took_s: u64,
-}
-
-impl Panicked {
-    /// Draws the conclusions.
-    pub fn of(contestant: Contestant, draw: &Draw, facts: &Facts, took_s: f64) -> Self {
-        let note = facts.note.as_ref();
-        let (stale, missing) = match (&facts.described, note) {
-            (Some(described), Some(Note { iomem, .. })) => {
-                let (described, there) = (iomem.dumpable(described), iomem.dumped());
-                (without_any(&described, &there), without_any(&there, &described))
-            }
-            _ => (Vec::new(), Vec::new()),
-        };
-        let overlaps =
-            |one: &Range<u64>, other: &Range<u64>| one.start < other.end && other.start < one.end;
-        let is_wrong = |changed: &Range<u64>| {
-            stale.iter().chain(&missing).any(|range| overlaps(range, changed))
-        };
-        let wrong = facts.upheaval.changed.iter().filter(|(changed, _)| is_wrong(changed));
-        let outdated_ms = wrong.map(|(_, since)| since.as_millis() as u64).max();
-        let shown = |range: &Range<u64>| format!("{:#x}-{:#x}", range.start, range.end - 1);
-        let text = |ranges: &[Range<u64>]| ranges.iter().map(shown).collect();
-        Self {
-            contestant,
-            draw: *draw,
-            operations: facts.upheaval.done,
-            refused: facts.upheaval.refused,
-            in_flight: facts.upheaval.in_flight.map(|operation| format!("{operation:?}")),
-            ended: facts.ended,
-            armed: note.map(|note| note.armed),
-            loading: note.map(|note| note.loading),
-            image: facts.image,
-            locked: facts.locked,
-            cause: cause(facts, &stale, &missing),
-            stale: text(&stale),
-            missing: text(&missing),
-            outdated_ms,
-            took_s: took_s as u64,
-        }
-    }
-
-    /// The conclusion with its evidence, in one sentence.
-    pub fn sentence(&self) -> String {
-        let words = self.cause.words();
-        let ranges = [self.stale.as_slice(), &self.missing].concat().join(", ");
-        let since = self.outdated_ms.map_or(String::new(), |ms| format!(", {ms} ms before"));
-        match self.cause {
-            Cause::InFlight => format!("{words}: {ranges}"),
-            Cause::Stale | Cause::Missing | Cause::StaleAndMissing => {
-                format!("{words}{since}: {ranges}")
-            }
-            Cause::Unexplained => {
-                let Self { ended, armed, image, locked, .. } = self;
-                format!("{words}: {ended:?}, armed {armed:?}, image {image:?}, locked {locked:?}")
-            }
-            _ => words.into(),
-        }
-    }
-}
-
-fn cause(facts: &Facts, stale: &[Range<u64>], missing: &[Range<u64>]) -> Cause {
+/// The conclusion, where the dump describes `stale` memory and lacks what is `missing`.
+pub fn cause(facts: &Facts, stale: &[Range<u64>], missing: &[Range<u64>]) -> Cause {
     let in_flight = facts.upheaval.in_flight;
     let moving = in_flight.and_then(Operation::memory);
     let is_moving = |range: &Range<u64>| {
@@ -219,7 +126,10 @@ fn cause(facts: &Facts, stale: &[Range<u64>], missing: &[Range<u64>]) -> Cause {
 mod tests {
     use std::time::Duration;
 
+    use super::super::panicked::Panicked;
+    use super::super::{Draw, Request};
     use super::*;
+    use crate::storm::Contestant;
 
     const BOOT: Range<u64> = 0x10_0000..0x3000_0000;
     const FIRST: Range<u64> = 0x1_0000_0000..0x1_0800_0000;
@@ -237,8 +147,13 @@ mod tests {
     }
 
     fn conclusion(facts: &Facts) -> Panicked {
-        let draw = Draw { number: 1, seed: 7, delay_us: 5 };
-        Panicked::of(Contestant::InKernel, &draw, facts, 12.9)
+        let request = Request {
+            contestant: Contestant::InKernel,
+            series: "7",
+            virtio_mem: true,
+            draw: Draw { number: 1, seed: 7, delay_us: 5 },
+        };
+        Panicked::of(&request, facts, 12.9)
     }
 
     fn dump(described: &[Range<u64>], there: &[Range<u64>], in_flight: Operation) -> Panicked {
@@ -273,6 +188,9 @@ mod tests {
         );
         assert_eq!(stale.outdated_ms, Some(700), "a change that the dump has does not count");
         assert_eq!(dump(&[BOOT], &there, Operation::AddDimm(1)).cause, Cause::InFlight);
+        let resize = Operation::Resize { from: 2, to: 1 };
+        let second = resize.memory().unwrap();
+        assert_eq!(dump(&[BOOT, second], &[BOOT], resize).cause, Cause::InFlight);
         assert_eq!(dump(&[BOOT], &there, Operation::Offline).cause, Cause::Missing);
         assert_eq!(dump(&[BOOT, FIRST], &there, Operation::Offline).cause, Cause::StaleAndMissing);
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use sentinel::Numbers;
 use serde::{Deserialize, Serialize};
 
+use crate::machine::DEVICE_MEMORY;
 use crate::storm::size::BLOCK_MIB;
 
 /// DIMMs that can come and go, one block each.
@@ -14,9 +15,10 @@ pub const DIMMS: u32 = 6;
 pub const SPARE_CPUS: u32 = 1;
 /// Moments are at most this many microseconds after the event: enough for a dozen operations.
 pub const SPAN_US: u64 = 6_000_000;
-/// The first DIMM's address: QEMU's memory for devices begins at 4 GiB if less is there at boot
-/// (`pc_get_device_memory_range`, hw/i386/pc.c).
-const DIMMS_AT: u64 = 1 << 32;
+/// How large a device for virtio-mem can get, in blocks. Its memory follows that of the DIMMs.
+pub const VIRTIO_MEM_BLOCKS: u32 = 6;
+/// Bytes of a block.
+pub const BLOCK: u64 = BLOCK_MIB << 20;
 
 /// One panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,18 +50,31 @@ pub enum Operation {
     RemoveCpu,
     Offline,
     Online,
+    /// virtio-mem grows or shrinks from so many blocks to so many.
+    Resize {
+        from: u32,
+        to: u32,
+    },
 }
 
 impl Operation {
     pub fn memory(self) -> Option<Range<u64>> {
         match self {
             Self::AddDimm(number) | Self::RemoveDimm(number) => {
-                let start = DIMMS_AT + u64::from(number) * (BLOCK_MIB << 20);
-                Some(start..start + (BLOCK_MIB << 20))
+                Some(block_at(number)..block_at(number + 1))
+            }
+            // The driver takes the lowest blocks that are free, and gives the highest back.
+            Self::Resize { from, to } => {
+                Some(block_at(DIMMS + from.min(to))..block_at(DIMMS + from.max(to)))
             }
             _ => None,
         }
     }
+}
+
+/// The address of a block of memory that can come. The DIMMs are first, then virtio-mem.
+fn block_at(number: u32) -> u64 {
+    DEVICE_MEMORY + u64::from(number) * BLOCK
 }
 
 /// What is there, and what is drawn next.
@@ -69,6 +84,8 @@ pub struct Operations {
     dimms: [bool; DIMMS as usize],
     cpu: Cpu,
     online: bool,
+    /// Blocks that virtio-mem has; none without the device.
+    virtio_mem: Option<u32>,
 }
 
 /// The CPU that can be plugged in.
@@ -87,20 +104,32 @@ impl Operations {
             dimms: [false; DIMMS as usize],
             cpu: Cpu::Absent,
             online: true,
+            virtio_mem: None,
         }
     }
 
+    /// The same on a machine with a device for virtio-mem.
+    pub fn with_virtio_mem(seed: u64) -> Self {
+        Self { virtio_mem: Some(0), ..Self::of(seed) }
+    }
+
     /// The next operation. The first adds the DIMM whose first block is the event. Memory comes and
-    /// goes twice as often as CPUs.
+    /// goes twice as often as CPUs, and with virtio-mem three times as often.
     pub fn draw(&mut self) -> Operation {
         if self.dimms.iter().all(|plugged| !plugged) {
             return Operation::AddDimm(0);
         }
-        match self.numbers.draw() % 6 {
-            0 if self.cpu == Cpu::Absent => Operation::AddCpu,
-            0 if self.cpu == Cpu::Present => Operation::RemoveCpu,
-            0 | 1 if self.online => Operation::Offline,
-            0 | 1 => Operation::Online,
+        let kinds = if self.virtio_mem.is_some() { 8 } else { 6 };
+        match (self.numbers.draw() % kinds, self.virtio_mem) {
+            (0, _) if self.cpu == Cpu::Absent => Operation::AddCpu,
+            (0, _) if self.cpu == Cpu::Present => Operation::RemoveCpu,
+            (0 | 1, _) if self.online => Operation::Offline,
+            (0 | 1, _) => Operation::Online,
+            (6.., Some(from)) => {
+                // Any size but the one that it has.
+                let other = (self.numbers.draw() % u64::from(VIRTIO_MEM_BLOCKS)) as u32;
+                Operation::Resize { from, to: if other < from { other } else { other + 1 } }
+            }
             _ => {
                 let number = (self.numbers.draw() % u64::from(DIMMS)) as u32;
                 if self.dimms[number as usize] {
@@ -121,6 +150,7 @@ impl Operations {
             Operation::RemoveCpu => self.cpu = Cpu::Gone,
             Operation::Offline => self.online = false,
             Operation::Online => self.online = true,
+            Operation::Resize { to, .. } => self.virtio_mem = Some(to),
         }
     }
 }
@@ -153,11 +183,31 @@ mod tests {
                 Operation::RemoveCpu => (&mut cpu, false),
                 Operation::Offline => (&mut online, false),
                 Operation::Online => (&mut online, true),
+                Operation::Resize { .. } => unreachable!("there is no virtio-mem"),
             };
             assert_ne!(std::mem::replace(state, after), after, "{operation:?}");
             kinds.insert(format!("{operation:?}").split('(').next().unwrap().to_owned());
             operations.done(operation);
         }
         assert_eq!(kinds.len(), 6);
+    }
+
+    #[test]
+    fn virtio_mem_takes_every_size_and_its_memory_follows_the_dimms() {
+        let mut operations = Operations::with_virtio_mem(1);
+        let (mut now, mut sizes) = (0, std::collections::BTreeSet::new());
+        for _ in 0..500 {
+            let operation = operations.draw();
+            if let Operation::Resize { from, to } = operation {
+                assert!(from == now && to != from && to <= VIRTIO_MEM_BLOCKS, "{operation:?}");
+                let range = operation.memory().unwrap();
+                assert_eq!(range.end - range.start, u64::from(from.abs_diff(to)) * BLOCK);
+                assert!(range.start >= Operation::AddDimm(DIMMS - 1).memory().unwrap().end);
+                now = to;
+                sizes.insert(to);
+            }
+            operations.done(operation);
+        }
+        assert_eq!(sizes.len(), VIRTIO_MEM_BLOCKS as usize + 1);
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::draw::{DIMMS, Operation, Operations};
+use super::draw::{BLOCK, DIMMS, Operation, Operations, VIRTIO_MEM_BLOCKS};
 use crate::error::Error;
+use crate::machine::DEVICE_MEMORY;
 use crate::machine::monitor::Said;
 use crate::machine::vm::Arrival;
 use crate::stage::{First, PANIC};
@@ -15,6 +16,11 @@ use crate::stage::{First, PANIC};
 /// report that it is gone.
 const CPU_GONE: &str = "for look in $(seq 500); do [ -e /sys/devices/system/cpu/cpu2 ] || exit 0; \
                         sleep 0.02; done; exit 1";
+/// Waits at most ten seconds until FILES, the states of memory blocks, say WANTED. QEMU reports a
+/// new size of virtio-mem before the kernel has brought the last block online, or has forgotten it.
+const RESIZED: &str = "cd /sys/devices/system/memory; for look in $(seq 500); do \
+                       [ \"$(echo $(cat FILES 2>/dev/null))\" = \"WANTED\" ] && exit 0; \
+                       sleep 0.02; done; exit 1";
 /// How long the guest may say nothing of a device. A removal can get lost between QEMU and a guest
 /// that works on an earlier event.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,9 +38,8 @@ pub struct Upheaval {
     pub changed: Vec<(Range<u64>, Duration)>,
 }
 
-/// Runs operations of this seed until the panic.
-pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval, Error> {
-    let mut devices = Devices::of(seed);
+/// Runs operations until the panic.
+pub fn until_the_panic(first: &mut First<'_, '_>, mut devices: Devices) -> Result<Upheaval, Error> {
     let mut upheaval = Upheaval::default();
     let mut changed: Vec<(Range<u64>, Instant)> = Vec::new();
     loop {
@@ -77,7 +82,15 @@ pub struct Devices {
 impl Devices {
     /// Operations of this seed; nothing is plugged in yet.
     pub fn of(seed: u64) -> Self {
-        let operations = Operations::of(seed);
+        Self::drawn(Operations::of(seed))
+    }
+
+    /// The same on a machine with a device for virtio-mem.
+    pub fn with_virtio_mem(seed: u64) -> Self {
+        Self::drawn(Operations::with_virtio_mem(seed))
+    }
+
+    fn drawn(operations: Operations) -> Self {
         Self {
             operations,
             dimms: Default::default(),
@@ -145,6 +158,10 @@ impl Devices {
                 shell(first, turn, "echo 0 >/sys/devices/system/cpu/cpu1/online")?
             }
             Operation::Online => shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu1/online")?,
+            Operation::Resize { to, .. } => {
+                monitor.begin_resize(u64::from(to) * BLOCK)?;
+                shell(first, turn, &resized(to))?
+            }
         };
         if answer == Answer::Silent {
             first.note(format!("the guest says nothing of {operation:?}"));
@@ -156,6 +173,8 @@ impl Devices {
                 self.unclear.insert(number);
                 self.operations.done(operation);
             }
+            // The request stands, and the guest may still follow it.
+            (Answer::Refused, Operation::Resize { .. }) => self.operations.done(operation),
             (Answer::Silent, Operation::RemoveDimm(number)) => _ = self.unclear.insert(number),
             (Answer::Done, _) => self.operations.done(operation),
             _ => {}
@@ -192,6 +211,15 @@ fn device(first: &mut First<'_, '_>, id: &str, wanted: Said) -> Result<Answer, E
         }
     }
     Ok(Answer::Silent)
+}
+
+/// The command that waits until virtio-mem has so many blocks online, and no other.
+fn resized(blocks: u32) -> String {
+    let first = DEVICE_MEMORY / BLOCK + u64::from(DIMMS);
+    let blocks_of_device = first..first + u64::from(VIRTIO_MEM_BLOCKS);
+    let files: Vec<_> = blocks_of_device.map(|block| format!("memory{block}/state")).collect();
+    let wanted = vec!["online"; blocks as usize].join(" ");
+    RESIZED.replace("FILES", &files.join(" ")).replace("WANTED", &wanted)
 }
 
 /// Runs a command in the guest, which may panic before the command ends.

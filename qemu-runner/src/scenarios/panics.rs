@@ -2,12 +2,13 @@
 //! series is `cargo lab panics`.
 
 use crate::error::{Error, check};
-use crate::panics::{self, Cause, Panicked};
+use crate::panics::{self, Cause, Panicked, Request};
 use crate::scenario::table;
 use crate::stage::Stage;
 use crate::storm::Contestant;
 
 const SEED: u64 = 6;
+const SERIES: &str = "6.12";
 const COUNT: u32 = 2;
 
 table! {
@@ -34,7 +35,8 @@ fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn series(stage: &mut Stage<'_>, contestant: Contestant) -> Result<Vec<Panicked>, Error> {
     let mut all = Vec::new();
     for draw in panics::draws(SEED, COUNT) {
-        let panicked = panics::panic_once(stage, contestant, &draw)?;
+        let request = Request { contestant, series: SERIES, virtio_mem: false, draw };
+        let panicked = panics::panic_once(stage, &request)?;
         let (number, end) = (draw.number, panicked.sentence());
         check!(panicked.cause != Cause::Unexplained, "panic {number}: {end}")?;
         stage.outcome.fact(format!("panics: {} us after the first block", draw.delay_us), end);
