@@ -86,6 +86,9 @@ pub struct Pages {
     pub free: u64,
     /// Pages with broken memory, which were left out.
     pub poisoned: u64,
+    /// Pages of a balloon, or of memory that the guest had not accepted, which were left out.
+    #[serde(default)]
+    pub offline: u64,
     /// Pages of memory that had been removed from the machine, which were left out.
     #[serde(default)]
     pub absent: u64,

@@ -66,8 +66,8 @@ pub fn check(data: &[u8]) -> Answer {
             }
             saved += 1;
         }
-        let LeftOut { free, poisoned, absent } = summary.left_out;
-        let left_out = free + poisoned + absent;
+        let LeftOut { free, poisoned, offline, absent } = summary.left_out;
+        let left_out = free + poisoned + offline + absent;
         assert_eq!(pages.len() as u64, saved + left_out);
         assert_eq!(dump.pages(), saved, "pages that the vmcore does not have");
         assert!(level == Level::NoFreeOrZeroes || left_out == 0);

@@ -1,7 +1,7 @@
 //! `[7]` Which pages are free.
 //!
 //! *On entry* a vmcore. *On exit*, section by section, a bitmap without the pages that are free,
-//! broken, or no longer in the machine. A page is left out only if everything that leads to it was
+//! broken, offline, or no longer in the machine. A page is left out only if everything that leads to it was
 //! understood.
 
 use std::ops::AddAssign;
@@ -24,6 +24,9 @@ pub struct LeftOut {
     pub free: u64,
     /// Pages whose memory is broken (`PG_hwpoison`). Reading them can raise a machine check.
     pub poisoned: u64,
+    /// Pages that are offline: those of a balloon, or that the guest has not accepted yet. Reading
+    /// them can panic the capture kernel.
+    pub offline: u64,
     /// Pages of memory that was removed from the machine, although the vmcore's headers still list
     /// it. Reading them can raise a machine check.
     pub absent: u64,
@@ -33,6 +36,7 @@ impl AddAssign for LeftOut {
     fn add_assign(&mut self, other: Self) {
         self.free += other.free;
         self.poisoned += other.poisoned;
+        self.offline += other.offline;
         self.absent += other.absent;
     }
 }
@@ -71,7 +75,7 @@ impl<'a> Classes<'a> {
         self.sections.page_bits
     }
 
-    /// Removes the free, broken and absent pages of a section from the bitmap, which is that of the
+    /// Removes the free, broken, offline and absent pages of a section from the bitmap, which is that of the
     /// whole section.
     pub(crate) fn remove_free(&mut self, bitmap: &mut Bitmap) -> LeftOut {
         let (first, end) = (bitmap.first(), bitmap.end());
@@ -102,14 +106,17 @@ impl<'a> Classes<'a> {
                 if pfn < seen {
                     continue;
                 }
-                match self.types.kind(page) {
-                    // Blocks are aligned to their size, so none leaves its section.
-                    Kind::Free { order } if pfn.is_multiple_of(1 << order) => {
-                        seen = pfn + (1 << order);
-                        left_out.free += bitmap.remove(pfn, seen);
-                    }
-                    Kind::Poisoned => left_out.poisoned += bitmap.remove(pfn, pfn + 1),
-                    Kind::Free { .. } | Kind::Kept => {}
+                let (order, count) = match self.types.kind(page) {
+                    Kind::Free { order } => (order, &mut left_out.free),
+                    Kind::Unaccepted { order } => (order, &mut left_out.offline),
+                    Kind::Offline => (0, &mut left_out.offline),
+                    Kind::Poisoned => (0, &mut left_out.poisoned),
+                    Kind::Kept => continue,
+                };
+                // Blocks are aligned to their size, so none leaves its section.
+                if pfn.is_multiple_of(1 << order) {
+                    seen = pfn + (1 << order);
+                    *count += bitmap.remove(pfn, seen);
                 }
             }
         }

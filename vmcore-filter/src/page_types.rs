@@ -1,7 +1,7 @@
-//! `[5]` How this kernel marks a free page.
+//! `[5]` How this kernel marks pages that are free, broken or not backed by memory.
 //!
-//! *On entry* VMCOREINFO. *On exit* offsets inside `struct page` that were checked, and the value
-//! that marks the first page of a free block.
+//! *On entry* VMCOREINFO. *On exit* offsets inside `struct page` that were checked, and the values
+//! that mark them.
 //!
 //! | Linux | `page._mapcount` of a free block's first page |
 //! | --- | --- |
@@ -9,7 +9,15 @@
 //! | 6.9 to 6.11 | `~PG_buddy`, another bit |
 //! | 6.12 and newer | the type 0xf0 in the top byte, −268435456 |
 //!
-//! VMCOREINFO has the value itself, so one comparison covers all of them.
+//! VMCOREINFO has the value itself, so one comparison covers all of them. It has such values for two
+//! more types:
+//!
+//! | type | since Linux | which page has it |
+//! | --- | --- | --- |
+//! | offline: a balloon, or memory that is not plugged in yet | 5.1 | each |
+//! | unaccepted: a confidential guest has not accepted it yet | 6.16 | the first of a block |
+//!
+//! Unaccepted blocks have the largest order (`__free_unaccepted`, mm/page_alloc.c).
 
 use printk_ring::{Vmcoreinfo, vmcoreinfo};
 
@@ -20,7 +28,7 @@ const LARGEST_PAGE_STRUCT: u64 = 512;
 /// Map counts of mapped pages are −1 and more; the kernel leaves a gap below for underflows
 /// (`PAGE_MAPCOUNT_RESERVE` and `PAGE_TYPE_BASE`, include/linux/page-flags.h). Types are below
 /// −128.
-const HIGHEST_TYPE: i64 = -129;
+const HIGHEST_TYPE: i32 = -129;
 /// Blocks have at most 2^30 bytes on any configuration; more is garbage.
 const MOST_ORDERS: u64 = 19;
 
@@ -35,6 +43,10 @@ pub(crate) struct PageTypes {
     private: usize,
     /// `_mapcount` of a free block's first page.
     buddy: i32,
+    /// `_mapcount` of an offline page, if the kernel names it.
+    offline: Option<i32>,
+    /// `_mapcount` of the first page of an unaccepted block, if the kernel names it.
+    unaccepted: Option<i32>,
     /// `PG_hwpoison` in `flags`, 0 if the kernel has none.
     poisoned: u64,
     /// Orders of free blocks are less (`NR_PAGE_ORDERS`).
@@ -51,6 +63,14 @@ pub(crate) enum Kind {
     },
     /// Its memory is broken. Reading it can raise a machine check.
     Poisoned,
+    /// The hypervisor has its memory. Reading it can make the hypervisor allocate memory again, or
+    /// panic the capture kernel under Hyper-V (Linux 5.1, "kexec: export PG_offline to VMCOREINFO").
+    Offline,
+    /// The first page of a block of `2^order` pages that the guest never used.
+    Unaccepted {
+        /// Its order, which is the largest one.
+        order: u32,
+    },
     /// Anything else.
     Kept,
 }
@@ -70,21 +90,23 @@ impl PageTypes {
                 false => Err(Unfiltered::unknown(&format!("OFFSET({name})"), at)),
             }
         };
-        let buddy = info.number("PAGE_BUDDY_MAPCOUNT_VALUE")?;
-        let in_range = (i64::from(i32::MIN)..=HIGHEST_TYPE).contains(&buddy);
-        if !in_range {
-            return Err(Unfiltered::unknown("NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)", buddy));
-        }
+        let page_type = |name: &str| {
+            let value = info.number(name)?;
+            match i32::try_from(value) {
+                Ok(value) if value <= HIGHEST_TYPE => Ok(value),
+                _ => Err(Unfiltered::unknown(&format!("NUMBER({name})"), value)),
+            }
+        };
+        let buddy = page_type("PAGE_BUDDY_MAPCOUNT_VALUE")?;
         let orders = info.length("zone.free_area")?;
         if !(1..=MOST_ORDERS).contains(&orders) {
             return Err(Unfiltered::unknown("LENGTH(zone.free_area)", orders));
         }
-        let poisoned = match info.number("PG_hwpoison") {
-            Ok(bit @ 0..64) => 1 << bit,
-            Ok(bit) => return Err(Unfiltered::unknown("NUMBER(PG_hwpoison)", bit)),
+        let poisoned = match optional(info.number("PG_hwpoison").map_err(Unfiltered::from))? {
+            Some(bit @ 0..64) => 1 << bit,
+            Some(bit) => return Err(Unfiltered::unknown("NUMBER(PG_hwpoison)", bit)),
             // The kernel was built without CONFIG_MEMORY_FAILURE.
-            Err(vmcoreinfo::Error::Missing { .. }) => 0,
-            Err(garbled) => return Err(garbled.into()),
+            None => 0,
         };
         Ok(Self {
             len: size as usize,
@@ -92,7 +114,9 @@ impl PageTypes {
             mapcount: within("_mapcount", 4)?,
             refcount: within("_refcount", 4)?,
             private: within("private", 8)?,
-            buddy: buddy as i32,
+            buddy,
+            offline: optional(page_type("PAGE_OFFLINE_MAPCOUNT_VALUE"))?,
+            unaccepted: optional(page_type("PAGE_UNACCEPTED_MAPCOUNT_VALUE"))?,
             poisoned,
             orders: orders as u32,
         })
@@ -106,14 +130,35 @@ impl PageTypes {
         if word(self.flags) & self.poisoned != 0 {
             return Kind::Poisoned;
         }
-        // A free block has no users. The value alone could be something else in a struct that
+        let mapcount = int(self.mapcount);
+        if mapcount > HIGHEST_TYPE {
+            return Kind::Kept;
+        }
+        if self.offline == Some(mapcount) {
+            return Kind::Offline;
+        }
+        // These blocks have no users. The value alone could be something else in a struct that
         // overlays `struct page`.
-        if int(self.mapcount) != self.buddy || int(self.refcount) != 0 {
+        if int(self.refcount) != 0 {
+            return Kind::Kept;
+        }
+        if self.unaccepted == Some(mapcount) {
+            return Kind::Unaccepted { order: self.orders - 1 };
+        }
+        if mapcount != self.buddy {
             return Kind::Kept;
         }
         match u32::try_from(word(self.private)) {
             Ok(order) if order < self.orders => Kind::Free { order },
             _ => Kind::Kept,
         }
+    }
+}
+
+/// A line that not every kernel has.
+fn optional<T>(value: Result<T, Unfiltered>) -> Result<Option<T>, Unfiltered> {
+    match value {
+        Err(Unfiltered::Vmcoreinfo(vmcoreinfo::Error::Missing { .. })) => Ok(None),
+        value => value.map(Some),
     }
 }

@@ -44,6 +44,7 @@ pub fn save(
         all: summary.pages,
         free: summary.left_out.free,
         poisoned: summary.left_out.poisoned,
+        offline: summary.left_out.offline,
         absent: summary.left_out.absent,
         zeroes: summary.zeroes,
         saved: summary.saved,

@@ -27,6 +27,7 @@ OFFSET(page._refcount)=20
 LENGTH(zone.free_area)=11
 NUMBER(PG_hwpoison)=21
 NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129
+NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257
 ";
 
 /// The core of a kernel that says this.

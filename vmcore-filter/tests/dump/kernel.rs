@@ -32,14 +32,16 @@ pub struct Kind {
     pub five_levels: bool,
     /// `PAGE_BUDDY_MAPCOUNT_VALUE`.
     pub buddy: i32,
+    /// `PAGE_OFFLINE_MAPCOUNT_VALUE`.
+    pub offline: i32,
 }
 
 /// As Linux up to 6.8 and from 6.12 on have it.
 pub const KINDS: [Kind; 4] = [
-    Kind { five_levels: false, buddy: -129 },
-    Kind { five_levels: true, buddy: -129 },
-    Kind { five_levels: false, buddy: -268_435_456 },
-    Kind { five_levels: true, buddy: -268_435_456 },
+    Kind { five_levels: false, buddy: -129, offline: -257 },
+    Kind { five_levels: true, buddy: -129, offline: -257 },
+    Kind { five_levels: false, buddy: -268_435_456, offline: -251_658_240 },
+    Kind { five_levels: true, buddy: -268_435_456, offline: -251_658_240 },
 ];
 
 pub struct Kernel {
@@ -51,7 +53,7 @@ pub struct Kernel {
 impl Kernel {
     /// No page is free, and each holds its own number.
     pub fn new(kind: Kind) -> Self {
-        let Kind { five_levels, buddy } = kind;
+        let Kind { five_levels, buddy, offline } = kind;
         let symbol = |address: u64| KERNEL_MAP + address;
         let vmcoreinfo = format!(
             "OSRELEASE=6.12.0\nPAGESIZE=4096\nSYMBOL(init_top_pgt)={:x}\nNUMBER(phys_base)=0\n\
@@ -60,7 +62,8 @@ impl Kernel {
              NUMBER(SECTION_SIZE_BITS)=27\nSIZE(page)={STRUCT}\nOFFSET(page.flags)={FLAGS}\n\
              OFFSET(page._refcount)={REFCOUNT}\nOFFSET(page._mapcount)={MAPCOUNT}\n\
              OFFSET(page.private)={PRIVATE}\nLENGTH(zone.free_area)=11\n\
-             NUMBER(PG_hwpoison)={POISON_BIT}\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)={buddy}\n",
+             NUMBER(PG_hwpoison)={POISON_BIT}\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)={buddy}\n\
+             NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)={offline}\n",
             symbol(ROOT),
             u8::from(five_levels),
             symbol(SECTION_ROOTS),

@@ -7,7 +7,9 @@ use std::ops::ControlFlow;
 
 use kernel::{KERNELS_OWN, KINDS, Kernel, PAGE, PAGES};
 use proptest::prelude::*;
-use vmcore_filter::{DumpFile, Error, Level, OpenError, Output, PageState, Summary, Vmcore, dump};
+use vmcore_filter::{
+    DumpFile, Error, LeftOut, Level, OpenError, Output, PageState, Summary, Vmcore, dump,
+};
 
 /// `p_paddr` of the only PT_LOAD.
 const PHYSICAL: std::ops::Range<usize> = 64 + 56 + 24..64 + 56 + 32;
@@ -35,20 +37,38 @@ fn left_out(kernel: &Kernel, dump: &DumpFile) -> Vec<usize> {
 }
 
 #[test]
-fn free_and_broken_pages_are_left_out_and_all_others_come_back() {
+fn free_broken_and_offline_pages_are_left_out_and_all_others_come_back() {
     for kind in KINDS {
         let mut kernel = Kernel::new(kind);
         kernel.free(512, 3);
         kernel.free(701, 0);
         kernel.poison(800);
+        // A balloon holds its pages, so they have a user.
+        kernel.mark(900, 0, kind.offline, 1);
+        kernel.mark(901, 0, kind.offline, 0);
         let (summary, dump) = save(&kernel, Level::NoFreeOrZeroes);
         assert!(summary.unfiltered.is_none(), "{kind:?}: {:?}", summary.unfiltered);
-        let expected: Vec<usize> = (512..520).chain([701, 800]).collect();
+        let expected: Vec<usize> = (512..520).chain([701, 800, 900, 901]).collect();
         assert_eq!(left_out(&kernel, &dump), expected, "{kind:?}");
-        assert_eq!((summary.left_out.free, summary.left_out.poisoned), (9, 1));
+        let LeftOut { free, poisoned, offline, absent } = summary.left_out;
+        assert_eq!((free, poisoned, offline, absent), (9, 1, 2, 0));
         assert!(dump.is_complete() && dump.level() == 17);
         assert_eq!(dump.vmcoreinfo().unwrap().value("OSRELEASE"), Some("6.12.0"));
     }
+}
+
+#[test]
+fn block_that_the_guest_has_not_accepted_is_left_out_whole() {
+    const UNACCEPTED: i32 = -150_994_944;
+    let mut kernel = Kernel::new(KINDS[2]);
+    // Only the first page of such a block is marked, and blocks have the largest order.
+    kernel.vmcoreinfo = kernel.vmcoreinfo.replace("(zone.free_area)=11", "(zone.free_area)=9");
+    kernel.vmcoreinfo += &format!("NUMBER(PAGE_UNACCEPTED_MAPCOUNT_VALUE)={UNACCEPTED}\n");
+    kernel.mark(512, 0, UNACCEPTED, 0);
+    kernel.mark(769, 0, UNACCEPTED, 0); // not aligned
+    let (summary, dump) = save(&kernel, Level::NoFreeOrZeroes);
+    assert_eq!(left_out(&kernel, &dump), (512..768).collect::<Vec<_>>());
+    assert_eq!(summary.left_out, LeftOut { offline: 256, ..LeftOut::default() });
 }
 
 #[test]
@@ -60,9 +80,10 @@ fn a_page_that_is_not_surely_free_is_kept() {
     kernel.free(600, 11); // more than the largest order
     kernel.mark(602, 1 << 32, buddy, 0); // a private pointer
     kernel.mark(604, 0, buddy + 1, 0); // another type
+    kernel.mark(605, 0, KINDS[2].offline + 1, 1);
     let (summary, dump) = save(&kernel, Level::NoFreeOrZeroes);
     assert_eq!(left_out(&kernel, &dump), []);
-    assert_eq!(summary.left_out.free, 0);
+    assert_eq!(summary.left_out, LeftOut::default());
 }
 
 /// The headers list the kernel's memory twice: where it is, and where memory was removed.
@@ -106,11 +127,34 @@ fn other_levels_keep_free_pages() {
     }
 }
 
-/// Every line that free pages depend on. Without `PG_hwpoison` a kernel has no broken pages.
+/// Lines that not every kernel has.
+const OPTIONAL: [&str; 2] = ["NUMBER(PG_hwpoison)", "NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)"];
+
+#[test]
+fn lines_that_not_every_kernel_has_may_be_missing_but_not_damaged() {
+    for name in OPTIONAL {
+        for damage in ["missing", "x", "-5000000000"] {
+            let mut kernel = Kernel::new(KINDS[0]);
+            kernel.free(512, 3);
+            let at = kernel.vmcoreinfo.find(name).unwrap();
+            let rest = kernel.vmcoreinfo.split_off(at);
+            if damage != "missing" {
+                kernel.vmcoreinfo += &format!("{name}={damage}\n");
+            }
+            kernel.vmcoreinfo += rest.split_once('\n').unwrap().1;
+            let (summary, _) = save(&kernel, Level::NoFreeOrZeroes);
+            assert_eq!(summary.unfiltered.is_some(), damage != "missing", "{name}: {damage}");
+        }
+    }
+}
+
+/// Every line that free pages depend on.
 #[test]
 fn vmcoreinfo_without_a_line_or_with_a_damaged_one_leaves_a_complete_dump() {
     let whole = Kernel::new(KINDS[0]).vmcoreinfo;
-    let needed = whole.lines().filter(|line| line.contains('(') && !line.contains("PG_hwpoison"));
+    let needed = whole
+        .lines()
+        .filter(|line| line.contains('(') && !OPTIONAL.iter().any(|name| line.starts_with(name)));
     let mut tried = 0;
     for line in needed {
         let (key, value) = line.split_once('=').unwrap();

@@ -42,6 +42,7 @@ fn lines(panicked_at: Option<u64>, record: &Record) -> Vec<String> {
         // Rare, so said only if there are any.
         for (count, what) in [
             (pages.poisoned, "with broken memory"),
+            (pages.offline, "of offline memory"),
             (pages.absent, "of removed memory"),
             (pages.unreadable, "that could not be read"),
         ] {
@@ -85,13 +86,15 @@ mod tests {
     fn record_tells_pages_times_memory_and_troubles() {
         let mut record = Record::new(1005, 3400);
         record.times = Times { saved_ms: Some(6150), ..record.times };
-        let absent = 32;
-        let pages = Pages { free: 7000, zeroes: 1500, saved: 500, absent, ..Pages::default() };
+        let (offline, absent) = (64, 32);
+        let counts = Pages { free: 7000, zeroes: 1500, saved: 500, ..Pages::default() };
+        let pages = Pages { offline, absent, ..counts };
         record.dump = Some(Dump { format: Format::KdumpCompressed, bytes: 1, pages: Some(pages) });
         record.memory = Memory { total_kib: 30 << 10, lowest_available_kib: 6 << 10 };
         record.troubles = vec!["module xfs: no such file".into()];
         let expected = [
-            "500 pages; left out: 7000 free, 1500 of zeroes, 32 of removed memory",
+            "500 pages; left out: 7000 free, 1500 of zeroes, 64 of offline memory, 32 of removed \
+             memory",
             "saved 6.1 s after the capture kernel's start, about 7 s after the panic by the \
              machine's clock",
             "least memory left: 6.0 of 30.0 MiB",
