@@ -35,6 +35,10 @@ pub struct Task {
     /// Whether /init runs the makedumpfile at `/bin/makedumpfile` in place of its own filter, and
     /// with which arguments before the two files.
     pub makedumpfile: Option<Vec<String>>,
+    /// Watchdogs that ran when the image was armed, by the names that their drivers give them in
+    /// `identity` (Documentation/ABI/testing/sysfs-class-watchdog). Their modules are among
+    /// [`Self::modules`].
+    pub watchdogs: Vec<String>,
 }
 
 /// Where the dump goes.
@@ -152,6 +156,7 @@ mod tests {
             timeout_seconds: None,
             keep: Keep { count: 3, bytes: None },
             makedumpfile: None,
+            watchdogs: vec!["iTCO_wdt".into()],
         }
     }
 

@@ -1,7 +1,7 @@
 //! `[0b]` The initrd of `--capture`, which saves the dump with drivers and /init alone.
 //!
 //! ```text
-//! place → target → drivers → modules → packed → archive
+//! place → target → drivers, watchdogs → modules → packed → archive
 //! ```
 //!
 //! *On entry*
@@ -17,7 +17,8 @@ mod place; // [1] the text of --capture
 mod target; // [2] the device and the directory
 mod disk; // [2a] block devices
 mod drivers; // [3] what the running kernel uses for it
-mod modules; // [4] what the capture kernel needs for it
+mod watchdog; // [3a] watchdogs that run, and their drivers
+mod modules; // [4] what the capture kernel needs for all of them
 mod packed; // [5] its modules' files
 mod archive; // [6] the initrd
 pub mod earlier; // the last capture at a target
@@ -44,6 +45,7 @@ pub use error::Error;
 use modules::Index;
 use packed::Packed;
 pub use place::Place;
+use watchdog::Running;
 
 /// Shown in place of a path.
 pub const NAME: &str = "(initrd of --capture)";
@@ -67,6 +69,10 @@ pub struct Made {
     pub room: u64,
     /// What it is, in sentences for the user.
     pub notes: [String; 2],
+    /// The names of the watchdogs that run.
+    pub watchdogs: Vec<String>,
+    /// What happens to each of them, in sentences for the user.
+    pub watchdog_notes: Vec<String>,
 }
 
 /// Makes the initrd for the capture kernel in `kernel`. None if the options do not ask for it.
@@ -87,8 +93,11 @@ fn around(
     let release = kernel::release(kernel)
         .ok_or_else(|| error::Modules::NoRelease { kernel: kernel.path.clone() })?;
     let index = Index::read(files, &release)?;
-    let drivers = drivers::of(files, &found.disk);
-    let needed = modules::needed(files, &index, &drivers, filesystem(&found.target))?;
+    let watchdogs = watchdog::running(files);
+    let (first, watchdog_notes) = for_watchdogs(files, &index, &watchdogs);
+    let drivers = drivers::of(files, &found.disk.controllers(files));
+    let needed = modules::needed(files, &index, first, &drivers, filesystem(&found.target))?;
+    let watchdogs: Vec<String> = watchdogs.into_iter().map(|watchdog| watchdog.name).collect();
     let packed = packed::read(files, &release, &needed)?;
     let task = Task {
         version: TASK_VERSION,
@@ -98,6 +107,7 @@ fn around(
         timeout_seconds: options.capture_timeout,
         keep: Keep { count: options.keep_dumps.unwrap_or(DEFAULT_KEEP), bytes: options.keep_bytes },
         makedumpfile: None,
+        watchdogs: watchdogs.clone(),
     };
     let bytes = archive::archive(init, &task, &packed);
     let largest = packed.iter().map(Packed::while_loaded).max();
@@ -112,13 +122,48 @@ fn around(
         target: found.target,
         node: found.disk.node(),
         notes,
+        watchdogs,
+        watchdog_notes,
     })
+}
+
+/// The modules with the drivers of these watchdogs, and what /init can do about each. A watchdog
+/// without a driver is no reason to arm nothing.
+fn for_watchdogs(
+    files: Files<'_>,
+    index: &Index,
+    watchdogs: &[Running],
+) -> (Vec<String>, Vec<String>) {
+    let (mut names, mut notes) = (Vec::new(), Vec::new());
+    for Running { name, drivers } in watchdogs {
+        let why_not = match drivers {
+            None => "which driver it has is unknown".to_owned(),
+            Some(drivers) => match modules::with_drivers(files, index, drivers) {
+                Ok(modules) => {
+                    names.extend(modules);
+                    notes.push(format!("the watchdog {name} is running; /init will feed it"));
+                    continue;
+                }
+                Err(_) => format!("Linux {} has no driver for it", index.release),
+            },
+        };
+        notes.push(format!(
+            "the watchdog {name} is running, and {why_not}: it may reset the machine before the \
+             dump is complete"
+        ));
+    }
+    (names, notes)
 }
 
 /// The target that an initrd would have that is made now. None if the place cannot be one; [`make`]
 /// says why.
 pub fn target_now(root: &Path, place: &Place) -> Option<Target> {
     target::find(Files::new(root), place).ok().map(|found| found.target)
+}
+
+/// The watchdogs that the /init of an initrd would feed that is made now.
+pub fn watchdogs_now(root: &Path) -> Vec<String> {
+    watchdog::running(Files::new(root)).into_iter().map(|watchdog| watchdog.name).collect()
 }
 
 /// The name of the target's filesystem, which is its module's, too.

@@ -70,6 +70,8 @@ pub struct Machine {
     /// Whether it has devices by which the purgatory can signal: pvpanic, and a management
     /// controller.
     pub signals: bool,
+    /// Whether it has a watchdog, which resets it if nothing feeds it: an i6300esb.
+    pub watchdog: bool,
     pub boot: Boot,
     /// Disks besides the one that it boots from.
     pub disks: Vec<disk::Disk>,
@@ -137,6 +139,7 @@ impl Machine {
             dimm_size: DIMM_SIZE,
             virtio_mem: 0,
             signals: false,
+            watchdog: false,
             boot,
             disks: Vec::new(),
             firmware: None,
@@ -198,6 +201,9 @@ impl Machine {
             let pvpanic = format!("pvpanic,ioport={PVPANIC_PORT:#x}");
             let kcs = format!("isa-ipmi-kcs,bmc=bmc,ioport={KCS_PORT:#x}");
             line.args(["-device", &pvpanic, "-device", "ipmi-bmc-sim,id=bmc", "-device", &kcs]);
+        }
+        if self.watchdog {
+            line.args(["-device", "i6300esb"]);
         }
         for (number, disk) in self.disks.iter().enumerate() {
             disk.add(number, &mut line);

@@ -136,6 +136,7 @@ impl<'c> Stage<'c> {
             dimm_size: setup.dimm_size,
             virtio_mem: setup.virtio_mem,
             signals: setup.signals,
+            watchdog: setup.watchdog,
             disks,
             firmware,
             ..Machine::of(boot, setup.memory_mib)

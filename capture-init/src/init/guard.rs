@@ -1,5 +1,5 @@
-//! What happens beside the steps, in a thread: memory is watched, running watchdogs are fed, and
-//! the deadline ends the capture, whatever hangs.
+//! What happens beside the steps, in a thread: memory is watched, watchdogs that were running are
+//! fed until the reset, and the deadline ends the capture, whatever hangs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::clock;
 use crate::console::Console;
 use crate::end;
 use crate::memory::Lowest;
-use crate::watchdog::Watchdogs;
+use crate::watchdog::{Named, Watchdogs};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A watchdog is fed once a second: some allow only two seconds between meals.
@@ -27,15 +27,20 @@ pub struct Guard {
     memory: Arc<Lowest>,
     /// Milliseconds since the kernel started.
     deadline: Arc<AtomicU64>,
+    watchdogs: Named,
 }
 
 impl Guard {
     /// Starts the thread. If there is none, the capture goes on without.
     pub fn start(root: &Path, console: &Console) -> Self {
-        let guard =
-            Self { memory: Arc::new(Lowest::new(root)), deadline: Arc::new(AtomicU64::new(NEVER)) };
+        let guard = Self {
+            memory: Arc::new(Lowest::new(root)),
+            deadline: Arc::new(AtomicU64::new(NEVER)),
+            watchdogs: Named::default(),
+        };
         let (memory, deadline) = (guard.memory.clone(), guard.deadline.clone());
-        let (mut watchdogs, of_thread) = (Watchdogs::new(root, console), console.clone());
+        let mut watchdogs = Watchdogs::new(root, console, guard.watchdogs.clone());
+        let of_thread = console.clone();
         let started = thread::Builder::new().spawn(move || {
             for look in 0_u32.. {
                 memory.look();
@@ -43,8 +48,8 @@ impl Guard {
                     watchdogs.look();
                 }
                 if clock::since_boot_ms() >= deadline.load(Ordering::Relaxed) {
-                    of_thread.warn("the capture's time is over; what was written so far stays");
-                    end::reset(&of_thread);
+                    deadline.store(NEVER, Ordering::Relaxed);
+                    time_is_over(&of_thread);
                 }
                 thread::sleep(LOOK_EVERY);
             }
@@ -62,9 +67,24 @@ impl Guard {
         self.deadline.store(deadline_ms, Ordering::Relaxed);
     }
 
+    /// These watchdogs were running when the image was armed.
+    pub fn feed(&self, watchdogs: &[String]) {
+        // There is one task.
+        let _ = self.watchdogs.set(watchdogs.to_vec());
+    }
+
     /// Memory so far.
     pub fn memory(&self) -> Memory {
         self.memory.look();
         self.memory.seen()
+    }
+}
+
+/// Resets the machine, in another thread: a disk may delay it, and watchdogs are fed meanwhile.
+fn time_is_over(console: &Console) {
+    console.warn("the capture's time is over; what was written so far stays");
+    let of_thread = console.clone();
+    if thread::Builder::new().spawn(move || end::reset(&of_thread)).is_err() {
+        end::reset(console);
     }
 }

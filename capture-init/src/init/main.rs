@@ -105,7 +105,12 @@ fn capture(console: &Console) {
         guard.end_at(record.times.init_ms + u64::from(timeout) * 1000);
         console.say(&format!("the machine is reset after {timeout} s at the latest"));
     }
+    guard.feed(&task.watchdogs);
     troubles.extend(modules::load_all(&task.modules, console));
+    for missing in watchdog::missing(Path::new(ROOT), &task.watchdogs) {
+        console.warn(&missing);
+        troubles.push(missing);
+    }
     record.troubles = troubles;
     let mut target = match find(&task.target, &mut record, console) {
         Ok(target) => target,

@@ -64,6 +64,7 @@ fn in_words(error: &io::Error) -> String {
         Some(Errno::INVAL) => "this kernel does not know the flag for compressed modules",
         Some(Errno::NODEV) => "the device is absent",
         Some(Errno::NOMEM) => "there is too little memory",
+        Some(Errno::PERM) => "a parameter of this kernel forbids it, such as module_blacklist=",
         Some(Errno::KEYREJECTED | Errno::NOKEY) => "this kernel rejects the module's signature",
         _ => return error.to_string(),
     };

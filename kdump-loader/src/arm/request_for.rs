@@ -130,7 +130,7 @@ pub fn capture_initrd(
 ) -> Result<Option<InputFile>, Error> {
     let Some(made) = capture::make(root, options, kernel)? else { return Ok(None) };
     origin.made(&made);
-    made.notes.iter().for_each(|words| note(format_args!("{words}")));
+    made.notes.iter().chain(&made.watchdog_notes).for_each(|words| note(format_args!("{words}")));
     Ok(Some(made.initrd))
 }
 

@@ -93,6 +93,7 @@ mod tests {
             timeout_seconds: Some(60),
             keep: Keep { count: 3, bytes: None },
             makedumpfile: None,
+            watchdogs: Vec::new(),
         }
     }
 

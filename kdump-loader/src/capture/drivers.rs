@@ -1,18 +1,17 @@
-//! `[3]` The drivers that a device needs, from the host bridge down to the disk.
+//! `[3]` The drivers that a device needs, from the host bridge down to itself.
 //!
 //! *On entry* a device that works now. *On exit* what the running kernel says about the driver of
 //! every device above it, in the order in which the capture kernel must have them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::disk::Disk;
 use crate::health::files::Files;
 
 /// Where the devices of the driver model are, below the root.
-const DEVICES: &str = "sys/devices";
+pub const DEVICES: &str = "sys/devices";
 
-/// A device on the way to a disk, and its driver.
+/// A device on the way to another one, or that one, and its driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// The driver's name, for messages.
@@ -23,13 +22,13 @@ pub struct Bound {
     pub modalias: Option<String>,
 }
 
-/// The drivers, those of the outermost devices first.
-pub fn of(files: Files<'_>, disk: &Disk) -> Vec<Bound> {
+/// The drivers of these directories in /sys/devices, those of the outermost devices first.
+pub fn of(files: Files<'_>, devices: &[PathBuf]) -> Vec<Bound> {
     let mut seen = BTreeSet::new();
     let mut all = Vec::new();
-    for controller in disk.controllers(files) {
+    for device in devices {
         let below = |path: &&Path| path.starts_with(DEVICES) && *path != Path::new(DEVICES);
-        let mut path: Vec<&Path> = controller.ancestors().take_while(below).collect();
+        let mut path: Vec<&Path> = device.ancestors().take_while(below).collect();
         path.reverse();
         for device in path {
             if seen.insert(device.to_owned()) {

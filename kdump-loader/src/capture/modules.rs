@@ -1,4 +1,5 @@
-//! `[4]` The modules of the capture kernel that the target needs, dependencies first.
+//! `[4]` The modules of the capture kernel that the target and the watchdogs need, dependencies
+//! first.
 //!
 //! *On entry*
 //! - the drivers that the running kernel uses, and the filesystem
@@ -28,18 +29,31 @@ pub struct Module {
     pub path: PathBuf,
 }
 
-/// The modules for these drivers and this filesystem, in the order in which they are loaded.
-pub fn needed(
+/// The modules with these drivers, without those that they depend on.
+pub fn with_drivers(
     files: Files<'_>,
     index: &Index,
     drivers: &[Bound],
-    filesystem: Option<&str>,
-) -> Result<Vec<Module>, Error> {
+) -> Result<Vec<String>, Error> {
     let same_release = files.line(OSRELEASE).as_ref() == Some(&index.release);
     let mut wanted = Vec::new();
     for bound in drivers {
         wanted.extend(for_driver(index, bound, same_release)?);
     }
+    Ok(wanted)
+}
+
+/// The modules that come `first`, and those for the target's drivers and filesystem, in the order
+/// in which they are loaded.
+pub fn needed(
+    files: Files<'_>,
+    index: &Index,
+    first: Vec<String>,
+    drivers: &[Bound],
+    filesystem: Option<&str>,
+) -> Result<Vec<Module>, Error> {
+    let mut wanted = first;
+    wanted.extend(with_drivers(files, index, drivers)?);
     if let Some(name) = filesystem {
         match (index.has(name), index.is_built_in(name)) {
             (true, _) => wanted.push(name.to_owned()),

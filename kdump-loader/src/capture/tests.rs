@@ -59,6 +59,23 @@ fn options_are_in_the_task() {
 }
 
 #[test]
+fn modules_of_a_running_watchdog_are_loaded_before_those_of_the_target() {
+    let tree = Tree::new();
+    let directory = "sys/devices/pci0000:00/0000:00:05.0/watchdog/watchdog0";
+    tree.bind("sys/devices/pci0000:00/0000:00:05.0", "pci", "hpwdt", Some("hpwdt"));
+    tree.write(&format!("{directory}/state"), "active\n");
+    tree.write(&format!("{directory}/identity"), "HPE iLO2+ HW Watchdog Timer\n");
+    tree.link(&format!("{directory}/device"), "sys/devices/pci0000:00/0000:00:05.0");
+    tree.link("sys/class/watchdog/watchdog0", directory);
+    tree.module("hpwdt", "drivers/watchdog", &[]);
+    let made = made(&tree, &options("/dev/vdb1")).unwrap();
+    let task = task(&made);
+    assert_eq!(task.modules, ["/modules/hpwdt.ko", "/modules/virtio_blk.ko"]);
+    assert_eq!(task.watchdogs, ["HPE iLO2+ HW Watchdog Timer"]);
+    assert_eq!(made.watchdogs, task.watchdogs);
+}
+
+#[test]
 fn kernel_without_a_release_or_without_modules_is_refused() {
     let tree = Tree::new();
     let options = options("/dev/vdb1");

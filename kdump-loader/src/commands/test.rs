@@ -69,6 +69,10 @@ impl Report {
         self.text += &format!("ok      {what}: {words}\n");
     }
 
+    fn note(&mut self, what: &str, words: &str) {
+        self.text += &format!("note    {what}: {words}\n");
+    }
+
     fn fail(&mut self, what: &str, words: String) {
         self.text += &format!("FAILED  {what}: {words}\n");
         self.failed = true;
@@ -117,6 +121,7 @@ fn check(options: &Options, report: &mut Report) {
             let [target, initrd] = &made.notes;
             report.ok("target", target);
             report.ok("modules", initrd);
+            made.watchdog_notes.iter().for_each(|words| report.note("watchdog", words));
             match write(options.capture.as_ref(), &made) {
                 Ok(words) => report.ok("write", &words),
                 Err((path, error)) => {

@@ -82,7 +82,7 @@ const OLDER_RECORD: Reason = Reason::Unknown { because: Unknown::OlderRecord };
 /// The finding that says why the armed image is out of date.
 pub(super) fn outdated(scene: &Scene<'_>, reason: &Reason) -> Finding {
     let code = match reason {
-        Reason::NotArmed | Reason::Forced => Code::Outdated,
+        Reason::NotArmed | Reason::Forced | Reason::WatchdogStarted { .. } => Code::Outdated,
         Reason::Unknown { because: Unknown::OlderRecord } => Code::OlderRecord,
         Reason::Unknown { .. } => Code::UnknownImage,
         Reason::MemoryAdded { .. } => Code::MemoryMissing,
@@ -144,7 +144,9 @@ fn unchanged(root: &Path, record: &Record, program: &Path) -> Origin {
         .filter_map(|(key, file)| Some((key.clone(), now(key, &file.path).ok()?)));
     let place = origin.options.get("capture").and_then(|text| Place::parse(text).ok());
     let target = place.and_then(|place| capture::target_now(root, &place));
-    Origin { files: files.collect(), target, ..origin }
+    let captures = origin.options.contains_key("capture");
+    let watchdogs = if captures { capture::watchdogs_now(root) } else { Vec::new() };
+    Origin { files: files.collect(), target, watchdogs, ..origin }
 }
 
 /// Checks that the kernel's next update of the elfcorehdr fits: one program header for each memory

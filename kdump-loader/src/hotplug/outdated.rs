@@ -83,6 +83,11 @@ pub enum Reason {
         /// The option's value.
         target: String,
     },
+    /// A watchdog is running that the /init of `--capture` would not feed.
+    WatchdogStarted {
+        /// Its name.
+        name: String,
+    },
     /// The user forced the reload.
     Forced,
 }
@@ -151,6 +156,11 @@ impl fmt::Display for Reason {
                     "the dump's target {target} is not where it was when the image was loaded"
                 )
             }
+            Self::WatchdogStarted { name } => write!(
+                out,
+                "the watchdog {name} was started after the image was loaded, and may reset the \
+                 machine before the dump is complete"
+            ),
             Self::Forced => write!(out, "a reload was forced"),
         }
     }
@@ -236,6 +246,9 @@ impl Armed {
         if origin.options.get("capture") == capture && origin.target != wished.target {
             reasons.push(Reason::TargetChanged { target: capture.cloned().unwrap_or_default() });
         }
+        let is_new = |name: &&String| !origin.watchdogs.contains(name);
+        let started = wished.watchdogs.iter().filter(is_new).cloned();
+        reasons.extend(started.map(|name| Reason::WatchdogStarted { name }));
         let wished = wished.clone().with_modules_of(origin);
         // If the option names another file now, the option has changed, not the file.
         for (what, identity) in &origin.files {

@@ -48,6 +48,8 @@ pub struct Setup {
     pub efi: bool,
     /// Devices by which the purgatory can signal.
     pub signals: bool,
+    /// A watchdog.
+    pub watchdog: bool,
     /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
     pub makedumpfile: bool,
     pub packaging: Packaging,
@@ -139,6 +141,7 @@ impl Default for Setup {
             append: "",
             efi: false,
             signals: false,
+            watchdog: false,
             makedumpfile: true,
             packaging: Packaging::BzImage,
             peer: false,

@@ -28,6 +28,16 @@ impl Bus {
             Self::VirtioScsi => "virtio-scsi",
         }
     }
+
+    /// The modules that a guest needs for it.
+    pub fn modules(self) -> &'static [&'static str] {
+        match self {
+            Self::VirtioBlk => &["virtio_blk"],
+            Self::Nvme => &["nvme"],
+            Self::Ahci => &["ahci", "sd_mod"],
+            Self::VirtioScsi => &["virtio_scsi", "sd_mod"],
+        }
+    }
 }
 
 /// A disk.

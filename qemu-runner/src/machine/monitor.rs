@@ -1,6 +1,7 @@
 //! QMP: plugging devices, injecting interrupts, asking for state.
 
 mod migration; // a machine written into a file, and read back
+mod throttle; // disks that become slow or hang
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
@@ -216,6 +217,11 @@ impl Monitor {
     /// events were read.
     pub fn crash_loaded(&self) -> usize {
         self.seen.iter().filter(|event| event["event"] == "GUEST_CRASHLOADED").count()
+    }
+
+    /// How often a watchdog has reset the machine, as far as events were read.
+    pub fn watchdog_resets(&self) -> usize {
+        self.seen.iter().filter(|event| event["event"] == "WATCHDOG").count()
     }
 
     /// Reads one byte from an I/O port of the guest.

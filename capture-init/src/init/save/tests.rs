@@ -66,6 +66,7 @@ fn task(makedumpfile: bool) -> Task {
         level: DumpLevel::NoFreeOrZeroes,
         timeout_seconds: None,
         keep: Keep { count: 1, bytes: None },
+        watchdogs: Vec::new(),
         makedumpfile: makedumpfile.then(Vec::new),
     }
 }

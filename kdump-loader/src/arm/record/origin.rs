@@ -30,6 +30,9 @@ pub struct Origin {
     /// Where the /init of `--capture` saves the dump.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// The watchdogs that its /init feeds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watchdogs: Vec<String>,
     /// Bytes of the initrd of `--capture`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initrd_len: Option<u64>,
@@ -55,7 +58,9 @@ impl Origin {
         }
         files.extend(FileIdentity::of(program).ok().map(|identity| (PROGRAM.to_owned(), identity)));
         let target = options.capture.as_ref().and_then(|place| capture::target_now(root, place));
-        Self { options: options.words(), files, target, initrd_len: None, room: None }
+        let watchdogs = options.capture.iter().flat_map(|_| capture::watchdogs_now(root)).collect();
+        let options = options.words();
+        Self { options, files, target, watchdogs, initrd_len: None, room: None }
     }
 
     /// The same, with the files of the modules of an `armed` image as they are now.
@@ -72,6 +77,7 @@ impl Origin {
     pub fn made(&mut self, initrd: &Made) {
         self.files.extend(initrd.files.clone());
         self.target = Some(initrd.target.clone());
+        self.watchdogs = initrd.watchdogs.clone();
         self.initrd_len = Some(initrd.initrd.bytes.len() as u64);
         self.room = Some(initrd.room);
     }

@@ -7,9 +7,9 @@ use crate::capture::example::{RELEASE, Tree, VIRTIO, lib};
 
 fn names(tree: &Tree, disk: &str, filesystem: Option<&str>) -> Result<Vec<String>, Error> {
     let files = tree.files();
-    let drivers = drivers::of(files, &Disk::named(files, disk).unwrap());
+    let drivers = drivers::of(files, &Disk::named(files, disk).unwrap().controllers(files));
     let index = Index::read(files, RELEASE)?;
-    let modules = needed(files, &index, &drivers, filesystem)?;
+    let modules = needed(files, &index, Vec::new(), &drivers, filesystem)?;
     Ok(modules.into_iter().map(|module| module.name).collect())
 }
 

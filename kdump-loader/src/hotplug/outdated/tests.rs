@@ -85,6 +85,22 @@ fn target_on_another_disk_and_changed_modules_are_reasons() {
     assert_eq!(armed.wish_reasons(&wished, FilePolicy::Auto), gone);
 }
 
+#[test]
+fn watchdog_that_init_would_not_feed_is_a_reason_and_one_that_stopped_is_none() {
+    let mut made = origin();
+    made.watchdogs = vec!["iTCO_wdt".into()];
+    let mut armed = armed(FOLLOWS, None);
+    armed.record.origin = Some(made.clone());
+    let reasons = |watchdogs: &[&str]| {
+        let watchdogs = watchdogs.iter().map(|name| (*name).to_owned()).collect();
+        armed.wish_reasons(&Origin { watchdogs, ..made.clone() }, FilePolicy::Auto)
+    };
+    assert_eq!(reasons(&["iTCO_wdt"]), []);
+    assert_eq!(reasons(&[]), []);
+    let started = Reason::WatchdogStarted { name: "hpwdt".into() };
+    assert_eq!(reasons(&["iTCO_wdt", "hpwdt"]), [started]);
+}
+
 /// The machine with an added DIMM and CPU.
 fn grown() -> Present {
     let mut present = present();

@@ -57,12 +57,7 @@ impl Case {
     /// The machine, with a DIMM and a CPU to be added, and a second disk from which the host reads.
     pub fn setup(&self) -> Setup {
         let disk = |content| SetupDisk { content, ..SetupDisk::of(self.bus, DISK) };
-        let mut modules = match self.bus {
-            Bus::VirtioBlk => vec!["virtio_blk"],
-            Bus::Nvme => vec!["nvme"],
-            Bus::Ahci => vec!["ahci", "sd_mod"],
-            Bus::VirtioScsi => vec!["virtio_scsi", "sd_mod"],
-        };
+        let mut modules = self.bus.modules().to_vec();
         modules.extend(self.content.name());
         Setup {
             series: self.series,
@@ -116,9 +111,10 @@ pub fn arming(target: &str) -> String {
     )
 }
 
-/// Arms with an initrd that the loader makes.
-pub fn arm(first: &mut First<'_, '_>, target: &str, said: &str) -> Result<(), Error> {
+/// Arms with an initrd that the loader makes. Returns what the loader said.
+pub fn arm(first: &mut First<'_, '_>, target: &str, said: &str) -> Result<String, Error> {
     let (_, words) = first.load(&arming(target))?;
     first.note(&words);
-    expect_words("`load`", &words, &[said, "its initrd has"])
+    expect_words("`load`", &words, &[said, "its initrd has"])?;
+    Ok(words)
 }

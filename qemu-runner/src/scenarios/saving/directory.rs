@@ -12,6 +12,14 @@ use crate::stage::{First, Stage, guest};
 /// Where the filesystem is mounted, and the directory for dumps.
 pub(super) const MOUNTED: &str = "/var";
 pub(super) const DIRECTORY: &str = "/var/crash";
+/// Arms so that the new dump and one earlier stay.
+pub(super) const KEEP_TWO: &str = "/var/crash --keep-dumps 2";
+/// Folders with earlier dumps, the oldest first.
+pub(super) const EARLIER: [&str; 2] = ["2025-01-01T00-00-00Z", "2026-01-01T00-00-00Z"];
+/// An earlier one in which somebody has put a file: it is neither removed nor counted.
+pub(super) const SHARED: &str = "2025-06-01T00-00-00Z";
+/// A folder of another program.
+pub(super) const FOREIGN: &str = "127.0.0.1-2025-01-01-00:00:00";
 
 table! {
     "capture-ext4", [CrashHotplug, Mke2fs],
@@ -55,7 +63,8 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     first.survive_resets()?;
     mount(&mut first, &case)?;
     first.vm.run_ok(&format!("mkdir {DIRECTORY}"))?;
-    arm(&mut first, DIRECTORY, &format!("of PARTUUID={}", part_uuid(0)))?;
+    make_earlier(&mut first)?;
+    arm(&mut first, KEEP_TWO, &format!("of PARTUUID={}", part_uuid(0)))?;
     let dimm = first.grow()?;
     let listed = first.free_pages(&dimm)?;
     // Its journal has something to replay.
@@ -78,7 +87,7 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
 
     let mut first = crashed.boot_again(|_| Ok(()))?;
     let [_, empty] = mount(&mut first, &case)?;
-    let folder = only_folder(&mut first)?;
+    let folder = new_folder(&mut first, &[FOREIGN, SHARED, EARLIER[1]])?;
     // The host reads the dump from the other disk.
     first.vm.run_ok(&format!("dd if={folder}/vmcore of={empty} bs=1M && sync"))?;
     let [log, record] =
@@ -130,10 +139,24 @@ pub(super) fn mount(first: &mut First<'_, '_>, case: &Case) -> Result<[String; 2
     Ok([other, one])
 }
 
-/// The one dump in the directory.
-pub(super) fn only_folder(first: &mut First<'_, '_>) -> Result<String, Error> {
-    let names = first.vm.run_ok(&format!("ls -1 {DIRECTORY}"))?;
-    let names: Vec<&str> = names.lines().collect();
-    check!(names.len() == 1, "folders in {DIRECTORY}: expected one, found {names:?}")?;
-    Ok(format!("{DIRECTORY}/{}", names[0]))
+/// Makes folders of earlier dumps, one of which has a file of somebody else, and a folder of another
+/// program.
+pub(super) fn make_earlier(first: &mut First<'_, '_>) -> Result<(), Error> {
+    first.vm.run_ok(&format!(
+        "cd {DIRECTORY} && mkdir {FOREIGN} {SHARED} {} && \
+         for folder in *; do echo text >$folder/vmcore; done && echo seen >{SHARED}/notes.txt && sync",
+        EARLIER.join(" ")
+    ))?;
+    first.note("the directory has earlier dumps");
+    Ok(())
+}
+
+/// The folder of the new dump, beside which the directory must have these.
+pub(super) fn new_folder(first: &mut First<'_, '_>, others: &[&str]) -> Result<String, Error> {
+    let listed = first.vm.run_ok(&format!("ls -1 {DIRECTORY}"))?;
+    let (found, new): (Vec<&str>, Vec<&str>) =
+        listed.lines().partition(|name| others.contains(name));
+    let is_right = found.len() == others.len() && new.len() == 1;
+    check!(is_right, "folders: expected {others:?} and a new one, found {listed:?}")?;
+    Ok(format!("{DIRECTORY}/{}", new[0]))
 }

@@ -3,7 +3,9 @@
 use capture_init::State;
 
 use super::case::{Case, arm};
-use super::directory::{DIRECTORY, MOUNTED, mount, only_folder};
+use super::directory::{
+    DIRECTORY, EARLIER, FOREIGN, KEEP_TWO, MOUNTED, SHARED, make_earlier, mount, new_folder,
+};
 use super::trouble::{RESET, SMALL_DISK, expect_end};
 use crate::error::{Error, check_eq};
 use crate::guest::setup::Content;
@@ -18,8 +20,8 @@ const DESCRIPTORS: [u64; 2] = [2048, 4096];
 
 table! {
     "capture-ext4-full", [Mke2fs], full,
-        "a filesystem that is too small: the log, the record and the dump as far as it got are \
-         found by the next boot",
+        "a filesystem that is too small: the log, the record, the dump as far as it got and every \
+         earlier dump are found by the next boot",
         lab: Like("capture-full");
     "capture-ext4-damaged", [Mke2fs], damaged,
         "a filesystem that cannot be mounted: /init says what repairs it, and prints the last \
@@ -41,7 +43,8 @@ fn full(stage: &mut Stage<'_>) -> Result<(), Error> {
 
     let mut first = crashed.boot_again(|_| Ok(()))?;
     let [_, empty] = mount(&mut first, &CASE)?;
-    let folder = only_folder(&mut first)?;
+    // None is removed for a dump that is not complete.
+    let folder = new_folder(&mut first, &[FOREIGN, SHARED, EARLIER[0], EARLIER[1]])?;
     let files = first.vm.run_ok(&format!("ls -1 {folder}"))?;
     check_eq!(files, "capture.json\ndmesg.txt\nvmcore.incomplete", "files in {folder}")?;
     // The host reads the dump from the other disk.
@@ -78,6 +81,7 @@ fn armed<'s, 'c>(
     let mut first = stage.boot(setup)?;
     let [device, _] = mount(&mut first, &CASE)?;
     first.vm.run_ok(&format!("mkdir {DIRECTORY}"))?;
-    arm(&mut first, DIRECTORY, &format!("of PARTUUID={}", part_uuid(0)))?;
+    make_earlier(&mut first)?;
+    arm(&mut first, KEEP_TWO, &format!("of PARTUUID={}", part_uuid(0)))?;
     Ok((first, device))
 }

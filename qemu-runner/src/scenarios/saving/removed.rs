@@ -41,7 +41,7 @@ fn by_ours(stage: &mut Stage<'_>) -> Result<(), Error> {
     let setup = Setup { dimms: 2, ..Case::of(Bus::Nvme, Content::Nothing).setup() };
     let arm = |first: &mut First<'_, '_>| {
         let target = format!("PARTUUID={}", part_uuid(0));
-        case::arm(first, &target, &format!("the dump goes to {target}"))
+        case::arm(first, &target, &format!("the dump goes to {target}")).map(drop)
     };
     both(stage, |stage, reloads| {
         let mut first = stage.boot(&setup)?;

@@ -29,11 +29,19 @@ const EXT4_AT: u64 = 1080;
 const EXT4: [u8; 2] = [0x53, 0xef];
 /// A line of VMCOREINFO without which free pages cannot be found.
 const LINE: &[u8] = b"OFFSET(page.private)=";
+/// And one without which its log cannot be found.
+const LOG_LINE: &[u8] = b"SYMBOL(prb)=";
 /// Lets the kernel's log keys work in the capture kernel, whatever Debian's default is.
 const KEYS_WORK: &str = "--append sysrq_always_enabled";
 /// Kills the process with the most memory, as if memory had run out
 /// (Documentation/admin-guide/sysrq.rst).
 const KILL: &str = "alt-sysrq-f";
+/// How long a capture on a disk that hangs may take, in seconds.
+const TIMEOUT: u64 = 20;
+/// How much longer /init waits for the disk before the reset, in seconds (`MOST_SYNC`), and what a
+/// busy host may add.
+const MOST_SYNC: u64 = 20;
+const SLACK: u64 = 10;
 /// The last message.
 pub(super) const RESET: &str = "kdump-capture: resetting the machine";
 
@@ -60,6 +68,17 @@ table! {
     "capture-timeout", [], timeout,
         "time is over during the dump: the machine is reset, and the dump is readable as far as it \
          got",
+        lab: Like("capture-full");
+    "capture-module", [], module,
+        "the first of two modules cannot be loaded: /init says why, loads the next, and ends \
+         without a target",
+        lab: Like("capture-full");
+    "capture-disk-hangs", [], disk_hangs,
+        "the disk hangs during the dump: the machine is reset when time is over and the disk has \
+         had its time to answer",
+        lab: Like("capture-full");
+    "capture-log-unreadable", [], log_unreadable,
+        "VMCOREINFO does not lead to the log: /init says so, and saves the dump",
         lab: Like("capture-full");
 }
 
@@ -138,12 +157,7 @@ fn killed(stage: &mut Stage<'_>) -> Result<(), Error> {
 
 fn vmcoreinfo(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = armed(stage, SetupDisk::of(Bus::Nvme, DISK), "")?;
-    let places = first.vm.ram.find(&first.vm.ram.low_memory(), LINE)?;
-    check!(!places.is_empty(), "VMCOREINFO in memory: expected, found none")?;
-    for place in &places {
-        first.vm.ram.write(*place, b"X")?;
-    }
-    first.note(format!("a line of VMCOREINFO is renamed, in {} places", places.len()));
+    rename_line(&mut first, LINE)?;
     let image = first.disk(0);
     let mut crashed = first.panic(None)?;
     let said = [
@@ -162,8 +176,7 @@ fn vmcoreinfo(stage: &mut Stage<'_>) -> Result<(), Error> {
 
 fn timeout(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = armed(stage, SetupDisk::of(Bus::Nvme, DISK), "--capture-timeout 2")?;
-    // What takes its time to be compressed and written.
-    first.vm.run_ok("dd if=/dev/urandom of=/tmp/random bs=1M count=150")?;
+    fill_memory(&mut first)?;
     let image = first.disk(0);
     let mut crashed = first.panic(None)?;
     let said = [
@@ -177,25 +190,108 @@ fn timeout(stage: &mut Stage<'_>) -> Result<(), Error> {
     check_eq!(saved.check()?.damaged, 0, "damaged pages of a dump that ends early")
 }
 
+fn module(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&setup(SetupDisk::of(Bus::VirtioScsi, DISK)))?;
+    first.load_drivers()?;
+    let words = arm_partition(&mut first, "--append module_blacklist=virtio_scsi")?;
+    let listed = words.lines().find_map(|line| line.split_once("with the modules "));
+    let modules = listed.map_or(0, |(_, names)| names.split(", ").count());
+    check!(modules > 1, "modules in the initrd: expected several, found {words}")?;
+    let image = first.disk(0);
+    let mut crashed = first.panic(None)?;
+    let loaded = format!("{} of {modules} modules are loaded", modules - 1);
+    let said = [
+        "virtio_scsi.ko.xz cannot be loaded: ",
+        &loaded,
+        "no disk or partition has partition UUID",
+        "last messages follow",
+        PANIC,
+        RESET,
+    ];
+    expect_end(&mut crashed, &said)?;
+    check!(!RawHeader::is_ours(&start(&image)?), "the partition: expected no header")
+}
+
+fn disk_hangs(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let options = format!("--capture-timeout {TIMEOUT}");
+    // The kernel gives up on an NVMe drive or a SCSI disk that does not answer, not on this one.
+    let mut first = armed(stage, SetupDisk::of(Bus::VirtioBlk, DISK), &options)?;
+    fill_memory(&mut first)?;
+    let image = first.disk(0);
+    let mut crashed = first.panic(None)?;
+    let announced = format!("the machine is reset after {TIMEOUT} s at the latest");
+    let began = crashed.vm.await_words("the announcement", &announced)?.at;
+    crashed.await_words("the dump has begun", " MiB written, ")?;
+    crashed.vm.monitor.hang_writes(0)?;
+    crashed.stage.outcome.now("the disk hangs");
+    for words in ["the capture's time is over", "the disk still does not answer after 20 s"] {
+        crashed.await_words(&format!("/init says: {words}"), words)?;
+    }
+    let took = crashed.vm.await_words("the reset", RESET)?.at.duration_since(began).as_secs();
+    let most = TIMEOUT + MOST_SYNC + SLACK;
+    check!(took <= most, "the reset: expected within {most} s, found after {took} s")?;
+    crashed.stage.outcome.fact("announcement to reset", format!("{took} s"));
+    crashed.orderly_reset()?;
+    check_eq!(Saved::record_in_partition(&image)?.state, State::Writing, "state in the record")
+}
+
+fn log_unreadable(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = armed(stage, SetupDisk::of(Bus::Nvme, DISK), "")?;
+    rename_line(&mut first, LOG_LINE)?;
+    let image = first.disk(0);
+    let mut crashed = first.panic(None)?;
+    let said =
+        ["log cannot be saved: VMCOREINFO has no line SYMBOL(prb)", "the dump is saved in ", RESET];
+    expect_end(&mut crashed, &said)?;
+    let record = Saved::record_in_partition(&image)?;
+    check_eq!(record.state, State::Complete, "state in the record")?;
+    check_eq!((record.log_bytes, record.troubles.len()), (None, 1), "log and troubles")
+}
+
+/// Fills memory with what takes its time to be compressed and written.
+pub(super) fn fill_memory(first: &mut First<'_, '_>) -> Result<(), Error> {
+    first.vm.run_ok("dd if=/dev/urandom of=/tmp/random bs=1M count=150").map(drop)
+}
+
+/// Renames a line of VMCOREINFO, in memory.
+fn rename_line(first: &mut First<'_, '_>, line: &[u8]) -> Result<(), Error> {
+    let places = first.vm.ram.find(&first.vm.ram.low_memory(), line)?;
+    check!(!places.is_empty(), "VMCOREINFO in memory: expected, found none")?;
+    for place in &places {
+        first.vm.ram.write(*place, b"X")?;
+    }
+    first.note(format!("a line of VMCOREINFO is renamed, in {} places", places.len()));
+    Ok(())
+}
+
+/// A small machine with this disk.
+pub(super) fn setup(disk: SetupDisk) -> Setup {
+    Setup {
+        crashkernel: Some(CRASHKERNEL),
+        memory_mib: MEMORY,
+        makedumpfile: false,
+        modules: disk.bus.modules().to_vec(),
+        disks: vec![disk],
+        ..Setup::default()
+    }
+}
+
 /// Boots a machine with this disk, and arms it to save to the disk's partition.
 fn armed<'s, 'c>(
     stage: &'s mut Stage<'c>,
     disk: SetupDisk,
     options: &str,
 ) -> Result<First<'s, 'c>, Error> {
-    let setup = Setup {
-        crashkernel: Some(CRASHKERNEL),
-        memory_mib: MEMORY,
-        makedumpfile: false,
-        disks: vec![disk],
-        modules: vec!["nvme"],
-        ..Setup::default()
-    };
-    let mut first = stage.boot(&setup)?;
+    let mut first = stage.boot(&setup(disk))?;
     first.load_drivers()?;
-    let target = format!("PARTUUID={}", part_uuid(0));
-    arm(&mut first, &format!("{target} {options}"), &format!("the dump goes to {target}"))?;
+    arm_partition(&mut first, options)?;
     Ok(first)
+}
+
+/// Arms a machine to save to the partition of its disk. Returns what the loader said.
+pub(super) fn arm_partition(first: &mut First<'_, '_>, options: &str) -> Result<String, Error> {
+    let target = format!("PARTUUID={}", part_uuid(0));
+    arm(first, &format!("{target} {options}"), &format!("the dump goes to {target}"))
 }
 
 /// Waits for each of these messages in turn, and for the reset after them.
