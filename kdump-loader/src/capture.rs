@@ -16,6 +16,7 @@ mod error; // why there is none
 mod place; // [1] the text of --capture
 mod target; // [2] the device and the directory
 mod disk; // [2a] block devices
+mod ext4; // [2b] what an ext4 needs besides its module
 mod drivers; // [3] what the running kernel uses for it
 mod watchdog; // [3a] watchdogs that run, and their drivers
 mod modules; // [4] what the capture kernel needs for all of them
@@ -45,6 +46,7 @@ pub use error::Error;
 use modules::Index;
 use packed::Packed;
 pub use place::Place;
+use target::Found;
 use watchdog::Running;
 
 /// Shown in place of a path.
@@ -96,7 +98,8 @@ fn around(
     let watchdogs = watchdog::running(files);
     let (first, watchdog_notes) = for_watchdogs(files, &index, &watchdogs);
     let drivers = drivers::of(files, &found.disk.controllers(files));
-    let needed = modules::needed(files, &index, first, &drivers, filesystem(&found.target))?;
+    let filesystem = filesystem(files, &found, &index)?;
+    let needed = modules::needed(files, &index, first, &drivers, &filesystem)?;
     let watchdogs: Vec<String> = watchdogs.into_iter().map(|watchdog| watchdog.name).collect();
     let packed = packed::read(files, &release, &needed)?;
     let task = Task {
@@ -166,13 +169,24 @@ pub fn watchdogs_now(root: &Path) -> Vec<String> {
     watchdog::running(Files::new(root)).into_iter().map(|watchdog| watchdog.name).collect()
 }
 
-/// The name of the target's filesystem, which is its module's, too.
-fn filesystem(target: &Target) -> Option<&'static str> {
-    match target {
-        Target::Raw { .. } => None,
-        Target::Directory { filesystem: Filesystem::Ext4, .. } => Some("ext4"),
-        Target::Directory { filesystem: Filesystem::Xfs, .. } => Some("xfs"),
+/// The modules of the target's filesystem, with what each is in messages.
+fn filesystem(
+    files: Files<'_>,
+    found: &Found,
+    index: &Index,
+) -> Result<Vec<(&'static str, &'static str)>, Error> {
+    let mut modules = Vec::new();
+    match found.target {
+        Target::Raw { .. } => {}
+        Target::Directory { filesystem: Filesystem::Ext4, .. } => {
+            modules.push(("filesystem", "ext4"));
+            modules.extend(ext4::modules(files, &found.disk, index)?);
+        }
+        Target::Directory { filesystem: Filesystem::Xfs, .. } => {
+            modules.push(("filesystem", "xfs"))
+        }
     }
+    Ok(modules)
 }
 
 fn contents(archive: &[u8], modules: &[modules::Module]) -> String {

@@ -69,6 +69,16 @@ pub enum Refused {
         /// Why it cannot be mounted.
         reason: &'static str,
     },
+    /// No mount's options show this, and /init could not name the journal's device.
+    #[error(
+        "the ext4 on {} has its journal on another device, which the /init of --capture cannot set \
+         up; {OTHER_WAY}",
+        device.display()
+    )]
+    ExternalJournal {
+        /// The filesystem's node.
+        device: PathBuf,
+    },
     /// The directory is on no mount that is known.
     #[error(
         "the filesystem of {} is unknown: /proc/self/mountinfo lists none",

@@ -140,11 +140,34 @@ impl Tree {
         self.append(&lib("modules.dep"), &format!("{}: {}", path(name), needs.join(" ")));
     }
 
-    /// Mounts the partition vdb1.
+    /// Mounts the partition vdb1. An ext4 has its journal in it.
     pub fn mount(&self, root: &str, point: &str, kind: &str) {
         fs::create_dir_all(self.path(point.trim_start_matches('/'))).unwrap();
         let line = format!("30 22 254:17 {root} {point} rw - {kind} /dev/vdb1 rw,relatime");
         self.append("proc/self/mountinfo", &line);
+        if kind == "ext4" {
+            self.ext4(0, 0, 8);
+        }
+    }
+
+    /// Makes an ext4 on the partition vdb1, with these features, and the journal's inode.
+    pub fn ext4(&self, incompatible: u32, read_only_compatible: u32, journal: u32) {
+        use super::ext4::{
+            COMPATIBLE_AT, HAS_JOURNAL, INCOMPATIBLE_AT, JOURNAL_INODE_AT, MAGIC, MAGIC_AT,
+            READ_ONLY_COMPATIBLE_AT, SUPERBLOCK,
+        };
+        let mut content = [0; 4096];
+        for (at, value) in [
+            (MAGIC_AT, MAGIC.into()),
+            (COMPATIBLE_AT, HAS_JOURNAL),
+            (INCOMPATIBLE_AT, incompatible),
+            (READ_ONLY_COMPATIBLE_AT, read_only_compatible),
+            (JOURNAL_INODE_AT, journal),
+        ] {
+            let at = SUPERBLOCK as usize + at;
+            content[at..at + 4].copy_from_slice(&u32::to_le_bytes(value));
+        }
+        self.plant("dev/vdb1", &content);
     }
 
     /// A kernel's file with its release.

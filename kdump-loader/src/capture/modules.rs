@@ -44,21 +44,21 @@ pub fn with_drivers(
 }
 
 /// The modules that come `first`, and those for the target's drivers and filesystem, in the order
-/// in which they are loaded.
+/// in which they are loaded. Those of the filesystem are by what each is in messages, and its name.
 pub fn needed(
     files: Files<'_>,
     index: &Index,
     first: Vec<String>,
     drivers: &[Bound],
-    filesystem: Option<&str>,
+    filesystem: &[(&'static str, &str)],
 ) -> Result<Vec<Module>, Error> {
     let mut wanted = first;
     wanted.extend(with_drivers(files, index, drivers)?);
-    if let Some(name) = filesystem {
+    for &(what, name) in filesystem {
         match (index.has(name), index.is_built_in(name)) {
             (true, _) => wanted.push(name.to_owned()),
             (false, true) => {}
-            (false, false) => return Err(index.missing("filesystem", name)),
+            (false, false) => return Err(index.missing(what, name)),
         }
     }
     Ok(index.in_order(&wanted))

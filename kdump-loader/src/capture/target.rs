@@ -93,7 +93,7 @@ fn directory(files: Files<'_>, directory: &Path) -> Result<(Disk, Filesystem, St
         kind => return Err(refused(&mount, why_not(kind))),
     };
     if mount.options.split(',').any(|option| EXTERNAL.iter().any(|it| option.starts_with(it))) {
-        return Err(refused(&mount, "whose log is on another device"));
+        return Err(refused(&mount, "whose log or realtime section is on another device"));
     }
     let below = below_root(&mount, Path::new(&path))
         .ok_or_else(|| refused(&mount, "from which the directory was deleted"))?;
@@ -103,8 +103,9 @@ fn directory(files: Files<'_>, directory: &Path) -> Result<(Disk, Filesystem, St
     Ok((disk, filesystem, below))
 }
 
-/// Options of mounts whose filesystem is on more than one device (xfs(5), ext4(5)).
-const EXTERNAL: [&str; 4] = ["logdev=", "rtdev=", "journal_dev=", "journal_path="];
+/// Options of mounts whose filesystem is on more than one device (`xfs_fs_show_options`,
+/// fs/xfs/xfs_super.c). ext4 shows nothing of an external journal.
+const EXTERNAL: [&str; 2] = ["logdev=", "rtdev="];
 
 /// Filesystems, and why /init cannot use them.
 const OTHERS: [(&str, &str); 8] = [

@@ -76,6 +76,61 @@ fn modules_of_a_running_watchdog_are_loaded_before_those_of_the_target() {
 }
 
 #[test]
+fn module_that_a_feature_of_ext4_needs_is_in_the_initrd() {
+    use super::ext4::{CASEFOLD, QUOTA};
+    for (incompatible, read_only_compatible, expected) in [
+        (0, 0, &["ext4"][..]),
+        (0, QUOTA, &["ext4", "quota_tree", "quota_v2"]),
+        (CASEFOLD, 0, &["ext4", "utf8data"]),
+    ] {
+        let tree = Tree::new();
+        tree.mount("/", "/var/crash", "ext4");
+        for (name, needs) in [
+            ("ext4", &[][..]),
+            ("quota_tree", &[]),
+            ("quota_v2", &["quota_tree"]),
+            ("utf8data", &[]),
+        ] {
+            tree.module(name, "fs", needs);
+        }
+        tree.ext4(incompatible, read_only_compatible, 8);
+        let modules = task(&made(&tree, &options("/var/crash")).unwrap()).modules;
+        let expected: Vec<_> = expected.iter().map(|name| format!("/modules/{name}.ko")).collect();
+        assert_eq!(modules[1..], expected, "{incompatible:#x}, {read_only_compatible:#x}");
+    }
+}
+
+#[test]
+fn ext4_with_a_feature_that_the_kernel_lacks_is_refused() {
+    use super::ext4::{CASEFOLD, QUOTA};
+    let tree = Tree::new();
+    tree.mount("/", "/var/crash", "ext4");
+    tree.module("ext4", "fs", &[]);
+    tree.ext4(0, QUOTA, 8);
+    let message = made(&tree, &options("/var/crash")).unwrap_err().to_string();
+    assert!(message.contains("no quota format (quota_v2)"), "{message}");
+    tree.append(&super::example::lib("modules.builtin"), "kernel/fs/quota/quota_v2.ko");
+    assert!(made(&tree, &options("/var/crash")).is_ok());
+    // Before Linux 5.17, no list has the tables of Unicode.
+    tree.ext4(CASEFOLD, 0, 8);
+    assert!(made(&tree, &options("/var/crash")).is_ok());
+}
+
+#[test]
+fn ext4_whose_journal_is_elsewhere_is_refused_with_the_way_that_works() {
+    let tree = Tree::new();
+    tree.mount("/", "/var/crash", "ext4");
+    tree.module("ext4", "fs", &[]);
+    tree.ext4(0, 0, 0);
+    let message = made(&tree, &options("/var/crash")).unwrap_err().to_string();
+    for word in ["/dev/vdb1", "journal on another device", "--initrd FILE"] {
+        assert!(message.contains(word), "{word}: {message}");
+    }
+    tree.write("dev/vdb1", "short");
+    assert!(made(&tree, &options("/var/crash")).is_err());
+}
+
+#[test]
 fn kernel_without_a_release_or_without_modules_is_refused() {
     let tree = Tree::new();
     let options = options("/dev/vdb1");

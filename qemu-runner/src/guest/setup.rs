@@ -91,16 +91,28 @@ impl SetupDisk {
 pub enum Content {
     Nothing,
     Ext4,
+    /// With quotas, as `mke2fs -O quota` makes it.
+    Ext4Quota,
     Xfs,
 }
 
 impl Content {
-    /// The filesystem's type, which is its module's name, too.
+    /// The filesystem's type.
     pub fn name(self) -> Option<&'static str> {
         match self {
             Self::Nothing => None,
-            Self::Ext4 => Some("ext4"),
+            Self::Ext4 | Self::Ext4Quota => Some("ext4"),
             Self::Xfs => Some("xfs"),
+        }
+    }
+
+    /// The modules with which it is mounted.
+    pub fn modules(self) -> &'static [&'static str] {
+        match self {
+            Self::Nothing => &[],
+            Self::Ext4 => &["ext4"],
+            Self::Ext4Quota => &["ext4", "quota_v2"],
+            Self::Xfs => &["xfs"],
         }
     }
 }

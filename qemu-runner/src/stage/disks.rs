@@ -36,6 +36,9 @@ pub(super) fn make(
         let make: Option<(&GuestProgram, &[&str])> = match wanted.content {
             Content::Nothing => None,
             Content::Ext4 => Some((context.mke2fs()?, &["-q", "-F", "-t", "ext4"])),
+            Content::Ext4Quota => {
+                Some((context.mke2fs()?, &["-q", "-F", "-t", "ext4", "-O", "quota"]))
+            }
             Content::Xfs => Some((context.mkfs_xfs()?, &["-q"])),
         };
         if let Some((program, arguments)) = make {

@@ -9,7 +9,8 @@ fn names(tree: &Tree, disk: &str, filesystem: Option<&str>) -> Result<Vec<String
     let files = tree.files();
     let drivers = drivers::of(files, &Disk::named(files, disk).unwrap().controllers(files));
     let index = Index::read(files, RELEASE)?;
-    let modules = needed(files, &index, Vec::new(), &drivers, filesystem)?;
+    let filesystem: Vec<_> = filesystem.map(|name| ("filesystem", name)).into_iter().collect();
+    let modules = needed(files, &index, Vec::new(), &drivers, &filesystem)?;
     Ok(modules.into_iter().map(|module| module.name).collect())
 }
 

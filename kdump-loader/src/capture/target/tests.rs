@@ -90,12 +90,17 @@ fn filesystem_that_init_cannot_mount_is_refused_with_the_way_that_works() {
             assert!(message.contains(word), "{word}: {message}");
         }
     }
-    let tree = Tree::new();
-    tree.mount("/", "/var/crash", "xfs");
-    let path = "proc/self/mountinfo";
-    let text = fs::read_to_string(tree.path(path)).unwrap();
-    tree.write(path, &text.replace("rw,relatime", "rw,logdev=/dev/vdc1"));
-    assert!(refused(&tree, "/var/crash").contains("log is on another device"));
+    for option in ["logdev=/dev/vdc1", "rtdev=/dev/vdc2"] {
+        let tree = Tree::new();
+        tree.mount("/", "/var/crash", "xfs");
+        let path = "proc/self/mountinfo";
+        let text = fs::read_to_string(tree.path(path)).unwrap();
+        // As the kernel shows them: after the options of the mount itself.
+        let options = format!("rw,attr2,inode64,{option},noquota");
+        tree.write(path, &text.replace("rw,relatime", &options));
+        let message = refused(&tree, "/var/crash");
+        assert!(message.contains("log or realtime section is on another device"), "{message}");
+    }
 }
 
 #[test]

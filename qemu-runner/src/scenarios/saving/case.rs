@@ -40,7 +40,7 @@ impl Case {
         let crashkernel = match content {
             // The module takes 12 MB while it is loaded.
             Content::Xfs => "88M",
-            Content::Nothing | Content::Ext4 => "80M",
+            Content::Nothing | Content::Ext4 | Content::Ext4Quota => "80M",
         };
         Self { bus, content, series: None, crashkernel, memory_mib, cpus }
     }
@@ -49,7 +49,7 @@ impl Case {
     pub const fn on_new_kernel(self) -> Self {
         let crashkernel = match self.content {
             Content::Xfs => "112M",
-            Content::Nothing | Content::Ext4 => "96M",
+            Content::Nothing | Content::Ext4 | Content::Ext4Quota => "96M",
         };
         Self { series: Some(NEW), crashkernel, ..self }
     }
@@ -58,7 +58,7 @@ impl Case {
     pub fn setup(&self) -> Setup {
         let disk = |content| SetupDisk { content, ..SetupDisk::of(self.bus, DISK) };
         let mut modules = self.bus.modules().to_vec();
-        modules.extend(self.content.name());
+        modules.extend(self.content.modules().iter().copied());
         Setup {
             series: self.series,
             crashkernel: Some(self.crashkernel),

@@ -50,6 +50,10 @@ table! {
     "capture-xfs-virtio-scsi", [CrashHotplug, MkfsXfs],
         |stage| directory(stage, Case::of(Bus::VirtioScsi, Content::Xfs)),
         "`capture-xfs` on a SCSI disk", lab: Like("capture-ext4");
+    "capture-ext4-quota", [CrashHotplug, Mke2fs],
+        |stage| directory(stage, Case::of(Bus::VirtioBlk, Content::Ext4Quota)),
+        "`capture-ext4` with quotas: the initrd has the module that the kernel would request to \
+         mount it", lab: Like("capture-ext4");
     "new-kernel-capture-ext4", [Kernel(NEW), CrashHotplug, Mke2fs],
         |stage| directory(stage, Case::of(Bus::VirtioBlk, Content::Ext4).on_new_kernel()),
         "`capture-ext4` in 96 MiB with Debian's newest kernel", lab: Like("capture-ext4");
