@@ -91,7 +91,7 @@ impl Disk {
             return refused(kind_of_virtual(files, whole));
         }
         if self.controllers(files).iter().any(|path| is_fabric(files, path)) {
-            return refused("reached over a network (iSCSI or NVMe over fabrics)");
+            return refused("reached over a network (iSCSI, FCoE, SRP or NVMe over fabrics)");
         }
         Ok(())
     }
@@ -163,13 +163,23 @@ fn kind_of_virtual(files: Files<'_>, disk: &Path) -> &'static str {
         .map_or("no disk, but made by software", |(_, kind)| kind)
 }
 
-/// Whether a disk is reached over a network: iSCSI has a session on the way, and a controller of
-/// NVMe names its transport.
+/// Devices on the way to a disk of iSCSI (`iscsi_add_session`, drivers/scsi/scsi_transport_iscsi.c)
+/// and of FCoE (`fcoe_ctlr_device_add`, drivers/scsi/fcoe/fcoe_sysfs.c), before their number. FCoE
+/// that is done by a PCI device has none: it needs only a driver.
+const ON_NETWORK: [&str; 2] = ["session", "ctlr_"];
+/// Has the SCSI hosts of SRP, which is SCSI over InfiniBand (drivers/scsi/scsi_transport_srp.c).
+const SRP_HOSTS: &str = "sys/class/srp_host";
+
+/// Whether a disk is reached over a network. A controller of NVMe names its transport.
 fn is_fabric(files: Files<'_>, path: &Path) -> bool {
-    let is_session =
-        |name: &str| name.strip_prefix("session").is_some_and(|rest| rest.parse::<u32>().is_ok());
-    let has_session = path.iter().filter_map(|part| part.to_str()).any(is_session);
+    let is = |name: &str, prefix: &str| {
+        name.strip_prefix(prefix).is_some_and(|rest| rest.parse::<u32>().is_ok())
+    };
+    let on_network = path.iter().filter_map(|part| part.to_str()).any(|name| {
+        ON_NETWORK.iter().any(|prefix| is(name, prefix))
+            || is(name, "host") && files.exists(Path::new(SRP_HOSTS).join(name))
+    });
     let below = path.ancestors().take_while(|path| path.starts_with(DEVICES));
     let transports = below.filter_map(|directory| files.line(directory.join("transport")));
-    has_session || transports.into_iter().any(|name| FABRICS.contains(&name.as_str()))
+    on_network || transports.into_iter().any(|name| FABRICS.contains(&name.as_str()))
 }

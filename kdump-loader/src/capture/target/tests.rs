@@ -124,6 +124,18 @@ fn device_that_needs_more_than_drivers_is_refused_with_its_kind() {
     tree.disk("sys/devices/platform/host1/session2/target1:0:0/1:0:0:0/block", "sda", &["sda1"]);
     assert!(refused(&tree, "/dev/sda1").contains("iSCSI"));
     let tree = Tree::new();
+    let fcoe = "sys/devices/pci0000:00/0000:00:05.0/net/eth0/ctlr_0/host3/rport-3:0-1";
+    tree.disk(&format!("{fcoe}/target3:0:1/3:0:1:0/block"), "sda", &["sda1"]);
+    assert!(refused(&tree, "/dev/sda1").contains("FCoE"));
+    let tree = Tree::new();
+    let host = "sys/devices/pci0000:00/0000:00:05.0/host7";
+    tree.disk(&format!("{host}/target7:0:0/7:0:0:0/block"), "sda", &["sda1"]);
+    // The identifier is also that of vdb1.
+    assert!(refused(&tree, "/dev/sda1").contains("not unique"));
+    tree.write(&format!("{host}/srp_host/host7/uevent"), "");
+    tree.link("sys/class/srp_host/host7", &format!("{host}/srp_host/host7"));
+    assert!(refused(&tree, "/dev/sda1").contains("SRP"));
+    let tree = Tree::new();
     tree.disk("sys/devices/virtual/nvme-subsystem/nvme-subsys0", "nvme0n1", &["nvme0n1p1"]);
     let controller = "sys/devices/virtual/nvme-fabrics/ctl/nvme0";
     tree.write(&format!("{controller}/transport"), "tcp\n");
