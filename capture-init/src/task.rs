@@ -3,6 +3,8 @@
 //! On entry: the loader has chosen a target. On exit: a file in the initrd, JSON, that /init
 //! accepts only in the version it knows.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Path of the task in the initrd.
@@ -24,6 +26,8 @@ pub struct Task {
     /// Modules in the order in which they are loaded, as paths in the initrd, such as
     /// `/modules/virtio_blk.ko.xz`. The kernel decompresses them (CONFIG_MODULE_DECOMPRESS).
     pub modules: Vec<String>,
+    /// The parameters of those modules that get any, by their paths, as finit_module(2) takes them.
+    pub parameters: BTreeMap<String, String>,
     /// Where the dump goes.
     pub target: Target,
     /// What is left out of it.
@@ -151,6 +155,7 @@ mod tests {
         Task {
             version: TASK_VERSION,
             modules: vec!["/modules/virtio_blk.ko.xz".into()],
+            parameters: [("/modules/virtio_blk.ko.xz".into(), "queue_depth=64".into())].into(),
             target: Target::Raw { disk: DiskId::PartUuid("0011".into()) },
             level: DumpLevel::NoFreeOrZeroes,
             timeout_seconds: None,

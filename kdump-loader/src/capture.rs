@@ -20,6 +20,7 @@ mod ext4; // [2b] what an ext4 needs besides its module
 mod drivers; // [3] what the running kernel uses for it
 mod watchdog; // [3a] watchdogs that run, and their drivers
 mod modules; // [4] what the capture kernel needs for all of them
+mod modprobe; // [4b] parameters of modules
 mod packed; // [5] its modules' files
 mod archive; // [6] the initrd
 pub mod earlier; // the last capture at a target
@@ -43,6 +44,7 @@ use crate::options::{Options, embedded};
 pub use disk::words as id_words;
 pub use earlier::last;
 pub use error::Error;
+use modprobe::Configured;
 use modules::Index;
 use packed::Packed;
 pub use place::Place;
@@ -75,13 +77,21 @@ pub struct Made {
     pub watchdogs: Vec<String>,
     /// What happens to each of them, in sentences for the user.
     pub watchdog_notes: Vec<String>,
+    /// What modprobe's configuration and the command line change, in sentences for the user.
+    pub module_notes: Vec<String>,
 }
 
-/// Makes the initrd for the capture kernel in `kernel`. None if the options do not ask for it.
-pub fn make(root: &Path, options: &Options, kernel: &InputFile) -> Result<Option<Made>, Error> {
+/// Makes the initrd for the capture kernel in `kernel`, which gets this command line. None if the
+/// options do not ask for it.
+pub fn make(
+    root: &Path,
+    options: &Options,
+    kernel: &InputFile,
+    command_line: &[u8],
+) -> Result<Option<Made>, Error> {
     let Some(place) = &options.capture else { return Ok(None) };
     let init = embedded::capture_init().ok_or(Error::NoInit)?;
-    around(init, Files::new(root), place, options, kernel).map(Some)
+    around(init, Files::new(root), place, options, kernel, command_line).map(Some)
 }
 
 fn around(
@@ -90,6 +100,7 @@ fn around(
     place: &Place,
     options: &Options,
     kernel: &InputFile,
+    command_line: &[u8],
 ) -> Result<Made, Error> {
     let found = target::find(files, place)?;
     let release = kernel::release(kernel)
@@ -102,9 +113,19 @@ fn around(
     let needed = modules::needed(files, &index, first, &drivers, &filesystem)?;
     let watchdogs: Vec<String> = watchdogs.into_iter().map(|watchdog| watchdog.name).collect();
     let packed = packed::read(files, &release, &needed)?;
+    let Configured { parameters, files: configuration, notes: module_notes } =
+        modprobe::configured(files, command_line, &needed);
+    let path = |packed: &Packed| archive::module_path(&packed.file);
     let task = Task {
         version: TASK_VERSION,
-        modules: packed.iter().map(|module| archive::module_path(&module.file)).collect(),
+        modules: packed.iter().map(path).collect(),
+        parameters: needed
+            .iter()
+            .zip(&packed)
+            .filter_map(|(module, packed)| {
+                Some((path(packed), parameters.get(&module.name)?.clone()))
+            })
+            .collect(),
         target: found.target.clone(),
         level: options.dump_level.unwrap_or(DumpLevel::NoFreeOrZeroes),
         timeout_seconds: options.capture_timeout,
@@ -118,8 +139,13 @@ fn around(
     let named = needed.iter().zip(&packed);
     let sources =
         named.map(|(module, packed)| (format!("{MODULE}{}", module.name), packed.source.clone()));
+    let mut sources: BTreeMap<String, FileIdentity> = sources.collect();
+    // Their identities are compared as those of the modules are.
+    let configuration = configuration.into_iter();
+    sources
+        .extend(configuration.map(|(name, file)| (format!("{MODULE}configuration {name}"), file)));
     Ok(Made {
-        files: sources.collect(),
+        files: sources,
         initrd: InputFile { path: PathBuf::from(NAME), bytes },
         room: Room::safe_of_capture(Some(&release), largest.unwrap_or(0)),
         target: found.target,
@@ -127,6 +153,7 @@ fn around(
         notes,
         watchdogs,
         watchdog_notes,
+        module_notes,
     })
 }
 

@@ -106,7 +106,7 @@ fn capture(console: &Console) {
         console.say(&format!("the machine is reset after {timeout} s at the latest"));
     }
     guard.feed(&task.watchdogs);
-    troubles.extend(modules::load_all(&task.modules, console));
+    troubles.extend(modules::load_all(&task.modules, &task.parameters, console));
     for missing in watchdog::missing(Path::new(ROOT), &task.watchdogs) {
         console.warn(&missing);
         troubles.push(missing);

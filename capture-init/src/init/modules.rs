@@ -3,6 +3,8 @@
 //! *On entry* files in the initrd, compressed or not. *On exit* every module that can be loaded is
 //! loaded. One that cannot is reported, and the next one is tried: it may not be needed.
 
+use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -18,37 +20,57 @@ const COMPRESSED: i32 = 4;
 const COMPRESSED_EXTENSIONS: [&str; 3] = ["xz", "zst", "gz"];
 
 /// Loads all. Returns the troubles, in words.
-pub fn load_all(modules: &[String], console: &Console) -> Vec<String> {
-    load_by(modules, console, load)
+pub fn load_all(
+    modules: &[String],
+    parameters: &BTreeMap<String, String>,
+    console: &Console,
+) -> Vec<String> {
+    load_by(modules, parameters, console, load)
 }
 
 fn load_by(
     modules: &[String],
+    parameters: &BTreeMap<String, String>,
     console: &Console,
-    load: fn(&Path) -> io::Result<()>,
+    load: fn(&Path, &str) -> io::Result<()>,
 ) -> Vec<String> {
     let mut troubles = Vec::new();
     if modules.is_empty() {
         return troubles;
     }
+    let mut loaded = modules.len();
+    let mut trouble = |words: String| {
+        console.warn(&format!("{words}; continuing without it"));
+        troubles.push(words);
+    };
     for path in modules {
-        if let Err(error) = load(Path::new(path)) {
-            troubles.push(format!("module {path} cannot be loaded: {}", in_words(&error)));
+        let module = Path::new(path);
+        let mut result = Ok(());
+        if let Some(parameters) = parameters.get(path) {
+            result = load(module, parameters);
+            // The module matters more than its parameters.
+            if let Err(error) = &result {
+                trouble(format!("module {path} cannot be loaded with {parameters:?}: {error}"));
+            }
+        }
+        if result.is_err() || !parameters.contains_key(path) {
+            result = load(module, "");
+        }
+        if let Err(error) = result {
+            trouble(format!("module {path} cannot be loaded: {}", in_words(&error)));
+            loaded -= 1;
         }
     }
-    for trouble in &troubles {
-        console.warn(&format!("{trouble}; continuing without it"));
-    }
-    let loaded = modules.len() - troubles.len();
     console.say(&format!("{loaded} of {} modules are loaded", modules.len()));
     troubles
 }
 
-fn load(path: &Path) -> io::Result<()> {
+fn load(path: &Path, parameters: &str) -> io::Result<()> {
+    let parameters = CString::new(parameters)?;
     let file = File::open(path)?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let flags = if COMPRESSED_EXTENSIONS.contains(&extension) { COMPRESSED } else { 0 };
-    match finit_module(&file, c"", flags) {
+    match finit_module(&file, &parameters, flags) {
         // Loaded before, or built in.
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(error) => Err(error.into()),
@@ -80,9 +102,10 @@ mod tests {
     fn module_that_cannot_be_loaded_is_reported_and_the_next_is_tried() {
         let heard = Heard::new();
         let modules = ["/modules/a.ko", "/modules/b.ko.xz", "/modules/c.ko"].map(String::from);
-        let troubles = load_by(&modules, &heard.console(), |path| match path.extension() {
-            Some(extension) if extension == "xz" => Err(Errno::NOEXEC.into()),
-            _ => Ok(()),
+        let none = BTreeMap::new();
+        let troubles = load_by(&modules, &none, &heard.console(), |path, _| {
+            let is_compressed = path.extension().is_some_and(|extension| extension == "xz");
+            if is_compressed { Err(Errno::NOEXEC.into()) } else { Ok(()) }
         });
         let [trouble] = &troubles[..] else { panic!("{troubles:?}") };
         assert!(trouble.contains("/modules/b.ko.xz") && trouble.contains("another kernel"));
@@ -91,8 +114,26 @@ mod tests {
     }
 
     #[test]
+    fn module_gets_its_parameters_and_is_loaded_without_those_that_it_rejects() {
+        let heard = Heard::new();
+        let modules = ["/modules/a.ko", "/modules/b.ko", "/modules/c.ko"].map(String::from);
+        let parameters =
+            [("/modules/a.ko", "x=1"), ("/modules/b.ko", "bad")].map(|(a, b)| (a.into(), b.into()));
+        let troubles =
+            load_by(&modules, &parameters.into(), &heard.console(), |path, given| {
+                match (path.to_str().unwrap(), given) {
+                    ("/modules/a.ko", "x=1") | ("/modules/b.ko" | "/modules/c.ko", "") => Ok(()),
+                    _ => Err(Errno::INVAL.into()),
+                }
+            });
+        let [trouble] = &troubles[..] else { panic!("{troubles:?}") };
+        assert!(trouble.contains("/modules/b.ko cannot be loaded with \"bad\""), "{trouble}");
+        assert!(heard.log().contains("3 of 3 modules are loaded"), "{}", heard.log());
+    }
+
+    #[test]
     fn missing_file_is_an_error() {
-        let error = load(Path::new("/nowhere/a.ko.xz")).unwrap_err();
+        let error = load(Path::new("/nowhere/a.ko.xz"), "").unwrap_err();
         assert!(in_words(&error).contains("missing"), "{}", in_words(&error));
     }
 }

@@ -59,17 +59,17 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     origin.read(&read);
     let Files { kernel, initrd } = read;
     let defaults = uki::defaults(&kernel.input.bytes);
-    let made = capture_initrd(root, options, &kernel.input, &mut origin)?;
     let mut command_line = base_command_line(
         &machine.command_line,
         *reuse_cmdline,
         append.as_deref(),
         defaults.command_line,
     );
-    if made.is_some() {
+    if options.capture.is_some() {
         let bounces = parameters::bounces(&machine.cpu, &machine.crash_regions);
         parameters::complete(&mut command_line, &machine.command_line, bounces);
     }
+    let made = capture_initrd(root, options, &kernel.input, &command_line, &mut origin)?;
     if let Some(format) = format {
         expect_format(&kernel.input, format)?;
     }

@@ -66,18 +66,18 @@ pub fn request_for(
     let Files { kernel: Content { input: kernel, .. }, initrd } = files;
     let defaults = kernel::uki::defaults(&kernel.bytes);
     let append = options.append.as_deref();
-    let made = capture_initrd(root, options, &kernel, &mut origin)?;
     let mut command_line = base_command_line(
         &machine.command_line,
         options.reuse_cmdline,
         append,
         defaults.command_line,
     );
-    if made.is_some() {
+    if options.capture.is_some() {
         let bounces = options.confidential == Confidential::Yes
             || parameters::bounces(&machine.cpu, &machine.crash_regions);
         parameters::complete(&mut command_line, &machine.command_line, bounces);
     }
+    let made = capture_initrd(root, options, &kernel, &command_line, &mut origin)?;
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
     let initrd = made.or(initrd.map(|initrd| initrd.input)).or_else(inside);
     let request = Request {
@@ -121,16 +121,20 @@ pub fn base_command_line(
     base
 }
 
-/// Makes the initrd of `--capture`, if the options ask for it. Says what it is.
+/// Makes the initrd of `--capture` for a kernel that gets this command line, if the options ask for
+/// it. Says what it is.
 pub fn capture_initrd(
     root: &Path,
     options: &Options,
     kernel: &InputFile,
+    command_line: &Base,
     origin: &mut Origin,
 ) -> Result<Option<InputFile>, Error> {
-    let Some(made) = capture::make(root, options, kernel)? else { return Ok(None) };
+    let made = capture::make(root, options, kernel, &command_line.line)?;
+    let Some(made) = made else { return Ok(None) };
     origin.made(&made);
-    made.notes.iter().chain(&made.watchdog_notes).for_each(|words| note(format_args!("{words}")));
+    let notes = made.notes.iter().chain(&made.module_notes).chain(&made.watchdog_notes);
+    notes.for_each(|words| note(format_args!("{words}")));
     Ok(Some(made.initrd))
 }
 

@@ -88,6 +88,7 @@ mod tests {
         Task {
             version: TASK_VERSION,
             modules: vec![module_path("b.ko.xz"), module_path("a.ko")],
+            parameters: Default::default(),
             target: Target::Raw { disk: DiskId::PartUuid("9e2a5c11-03".into()) },
             level: DumpLevel::NoFreeOrZeroes,
             timeout_seconds: Some(60),

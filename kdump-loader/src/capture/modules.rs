@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use super::drivers::Bound;
 use super::error::Modules as Error;
 use crate::health::files::Files;
-pub use index::Index;
+pub use index::{Index, underscored};
 
 /// Where `uname -r` of the running kernel is, below the root.
 const OSRELEASE: &str = "proc/sys/kernel/osrelease";

@@ -8,7 +8,7 @@ const INIT: &[u8] = b"\x7fELF of /init";
 
 fn made(tree: &Tree, options: &Options) -> Result<Made, Error> {
     let place = options.capture.as_ref().unwrap();
-    around(INIT, tree.files(), place, options, &Tree::kernel(RELEASE))
+    around(INIT, tree.files(), place, options, &Tree::kernel(RELEASE), b"virtio_blk.b=2")
 }
 
 fn options(place: &str) -> Options {
@@ -37,6 +37,17 @@ fn task_has_the_target_the_modules_and_the_defaults() {
     assert_eq!(made.target, task.target);
     assert!(made.files["module virtio_blk"].path.ends_with("drivers/block/virtio_blk.ko"));
     assert!(made.notes[1].contains("virtio_blk"), "{}", made.notes[1]);
+}
+
+#[test]
+fn parameters_of_modules_are_in_the_task_and_their_file_is_remembered() {
+    let tree = Tree::new();
+    tree.write("etc/modprobe.d/disk.conf", "options virtio-blk a=1\n");
+    let made = made(&tree, &options("/dev/vdb1")).unwrap();
+    let parameters = task(&made).parameters;
+    assert_eq!(parameters, [("/modules/virtio_blk.ko".into(), "a=1 b=2".into())].into());
+    assert!(made.files["module configuration disk.conf"].path.ends_with("modprobe.d/disk.conf"));
+    assert_eq!(made.module_notes, ["/init loads virtio_blk with a=1 b=2"]);
 }
 
 #[test]
@@ -136,7 +147,7 @@ fn kernel_without_a_release_or_without_modules_is_refused() {
     let options = options("/dev/vdb1");
     let place = options.capture.as_ref().unwrap();
     let refused = |kernel: &InputFile| {
-        around(INIT, tree.files(), place, &options, kernel).unwrap_err().to_string()
+        around(INIT, tree.files(), place, &options, kernel, b"").unwrap_err().to_string()
     };
     let unknown = InputFile { path: "/boot/vmlinuz".into(), bytes: vec![0; 4096] };
     assert!(refused(&unknown).contains("does not say its release"));

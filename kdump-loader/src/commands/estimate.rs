@@ -94,7 +94,7 @@ pub fn run(arguments: &Estimate) -> Result<(), Error> {
     let target = target.unwrap_or_else(|| Place::Directory(DEFAULT_TARGET.into()));
     let ours = Options { capture: Some(target.clone()), ..Options::new(kernel.path.clone()) };
     let mut ways = Vec::new();
-    match capture::make(root, &ours, &kernel) {
+    match capture::make(root, &ours, &kernel, &[]) {
         Ok(made) => ways.extend(made.map(|made| {
             let len = made.initrd.bytes.len() as u64;
             Way::new(format!("--capture {target}"), init_size, len, made.room)

@@ -115,7 +115,7 @@ fn check(options: &Options, report: &mut Report) {
         Err(error) => return report.fail("kernel", in_full(&error)),
     };
     report.ok("kernel", &options.kernel.display().to_string());
-    match capture::make(Path::new(LIVE), options, &kernel) {
+    match capture::make(Path::new(LIVE), options, &kernel, &[]) {
         Ok(None) => {}
         Ok(Some(made)) => {
             let [target, initrd] = &made.notes;

@@ -1,6 +1,6 @@
 //! `[6c]` Looks up single parameters in a command line.
 
-use super::parameter::{parameters, same_name};
+use super::parameter::{is_space, parameters, same_name};
 
 /// Whether the line has the kernel parameter `name`, with or without a value.
 pub fn has_parameter(line: impl AsRef<[u8]>, name: &str) -> bool {
@@ -19,6 +19,29 @@ pub fn values(line: impl AsRef<[u8]>, name: &str) -> Vec<String> {
     let (words, _) = parameters(line.as_ref());
     let named = words.iter().filter(|word| same_name(word.name(), name.as_bytes()));
     named.filter_map(|word| word.value()).map(super::text).collect()
+}
+
+/// The parameters for this module, without its name, in order, as text for finit_module(2). Its
+/// name has underscores for hyphens.
+pub fn of_module(line: impl AsRef<[u8]>, module: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for word in parameters(line.as_ref()).0 {
+        let name = word.name();
+        let Some(dot) = name.iter().position(|&byte| byte == b'.') else { continue };
+        if !same_name(&name[..dot], module.as_bytes()) {
+            continue;
+        }
+        let parameter = super::text(&name[dot + 1..]);
+        found.push(match word.value() {
+            None => parameter,
+            // The kernel splits the module's parameters at spaces, too.
+            Some(value) if value.iter().any(|&byte| is_space(byte)) => {
+                format!("{parameter}=\"{}\"", super::text(value))
+            }
+            Some(value) => format!("{parameter}={}", super::text(value)),
+        });
+    }
+    found
 }
 
 /// The most CPUs that the kernel supports, if `nr_cpus=` limits them. If there are several, the
@@ -52,6 +75,13 @@ fn number(value: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_of_a_module_are_those_with_its_name_before_a_dot() {
+        let line = "nvme.a=1 nvme nvme_core.b=1 \"nvme.c=x y\" nvme.d=\"z w\" nvme.e -- nvme.f";
+        assert_eq!(of_module(line, "nvme"), ["a=1", "c=\"x y\"", "d=\"z w\"", "e"]);
+        assert_eq!(of_module("nvme-core.b.c=1", "nvme_core"), ["b.c=1"]);
+    }
 
     #[test]
     fn least_nr_cpus_and_last_maxcpus_count() {

@@ -62,6 +62,7 @@ fn task(makedumpfile: bool) -> Task {
     Task {
         version: TASK_VERSION,
         modules: Vec::new(),
+        parameters: Default::default(),
         target: TaskTarget::Raw { disk: DiskId::Serial("dump-0".into()) },
         level: DumpLevel::NoFreeOrZeroes,
         timeout_seconds: None,

@@ -146,7 +146,7 @@ fn name_of(path: &str) -> Option<String> {
 }
 
 /// The kernel treats hyphens in names of modules as underscores.
-fn underscored(name: &str) -> String {
+pub fn underscored(name: &str) -> String {
     name.replace('-', "_")
 }
 
