@@ -2,11 +2,19 @@
 //! box takes it after a reset.
 //!
 //! *On entry* nothing; before /dev is mounted, messages go to standard error. *On exit* of each
-//! call the message has left this process.
+//! call the message has left this process, unless the console has taken nothing for a while: a
+//! console that is stopped (Ctrl-S), or whose interrupt is lost, must not stop the capture.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
 
 /// How each line begins.
 const PREFIX: &str = "kdump-capture: ";
@@ -14,6 +22,12 @@ const PREFIX: &str = "kdump-capture: ";
 const LONGEST_LINE: usize = 900;
 /// `console_loglevel` of a kernel without `quiet` or `loglevel=`.
 const DEFAULT_CONSOLE_LEVEL: u8 = 7;
+
+/// How long a console may take nothing. A line of 9600 baud takes 4 KiB, its buffer, in four
+/// seconds, but some of it much earlier.
+const LONGEST_STALL: Duration = Duration::from_secs(2);
+/// How often it is tried.
+const TRY_EVERY: Duration = Duration::from_millis(20);
 
 /// How urgent a message is, with the kernel's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +40,14 @@ enum Level {
 #[derive(Clone, Debug)]
 pub struct Console {
     root: PathBuf,
+    /// It took nothing for too long. From then on nothing waits for it.
+    stalled: Arc<AtomicBool>,
 }
 
 impl Console {
     /// Those of the system whose root is `root`.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), stalled: Arc::default() }
     }
 
     /// What happens.
@@ -46,12 +62,12 @@ impl Console {
 
     /// A line that the next one may replace. It is not in the kernel log.
     pub fn progress(&self, text: &str) {
-        self.show(&format!("\r{PREFIX}{text}\x1b[K"));
+        self.show(&format!("\r{PREFIX}{text}\x1b[K"), Duration::ZERO);
     }
 
     /// Text that is too long for the kernel log.
     pub fn text(&self, text: &str) {
-        self.show(text);
+        self.show(text, LONGEST_STALL);
     }
 
     fn write(&self, level: Level, text: &str) {
@@ -60,7 +76,7 @@ impl Console {
             let logged = self.log(level, &line).is_ok();
             // The kernel shows what it logs, unless its console level hides it.
             if !logged || level as u8 >= self.console_level() {
-                self.show(&format!("\r{line}\n"));
+                self.show(&format!("\r{line}\n"), LONGEST_STALL);
             }
         }
     }
@@ -82,14 +98,41 @@ impl Console {
         first.unwrap_or(DEFAULT_CONSOLE_LEVEL)
     }
 
-    fn show(&self, text: &str) {
-        let console = OpenOptions::new().append(true).open(self.root.join("dev/console"));
+    /// Writes what the console takes, and waits at most so long for each part.
+    fn show(&self, text: &str, longest: Duration) {
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+        let path = self.root.join("dev/console");
+        let console = OpenOptions::new().append(true).custom_flags(flags).open(path);
         // No place is left to report a failure.
-        let _ = match console {
-            Ok(mut console) => File::write_all(&mut console, text.as_bytes()),
-            Err(_) => std::io::stderr().write_all(text.as_bytes()),
+        let Ok(mut console) = console else {
+            let _ = io::stderr().write_all(text.as_bytes());
+            return;
         };
+        let longest = if self.stalled.load(Ordering::Relaxed) { Duration::ZERO } else { longest };
+        let taken = write_patiently(&mut console, text.as_bytes(), longest);
+        if !taken && longest > Duration::ZERO {
+            self.stalled.store(true, Ordering::Relaxed);
+        }
     }
+}
+
+/// Whether everything was written. An output that takes nothing for so long is given up.
+fn write_patiently(output: &mut impl Write, mut bytes: &[u8], longest: Duration) -> bool {
+    let mut taken_at = Instant::now();
+    while !bytes.is_empty() {
+        match output.write(bytes) {
+            Ok(0) => return false,
+            Ok(count) => {
+                bytes = &bytes[count..];
+                taken_at = Instant::now();
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return false,
+            Err(_) if taken_at.elapsed() >= longest => return false,
+            Err(_) => thread::sleep(TRY_EVERY),
+        }
+    }
+    true
 }
 
 /// Lines that the kernel log has room for.
@@ -125,7 +168,7 @@ pub mod heard {
             let tree = tempfile::tempdir().unwrap();
             fs::create_dir(tree.path().join("dev")).unwrap();
             for file in ["kmsg", "console"] {
-                File::create(tree.path().join("dev").join(file)).unwrap();
+                fs::File::create(tree.path().join("dev").join(file)).unwrap();
             }
             Self { tree }
         }
@@ -152,6 +195,8 @@ pub mod heard {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{FileType, Mode};
+
     use super::heard::Heard;
     use super::*;
 
@@ -171,6 +216,49 @@ mod tests {
         heard.console().warn("the disk is full");
         assert_eq!(heard.log(), "<4>kdump-capture: the disk is full\n");
         assert_eq!(heard.shown(), "\rkdump-capture: the disk is full\n");
+    }
+
+    /// Takes `room` bytes, and then nothing.
+    struct Stopped {
+        room: usize,
+        tries: usize,
+    }
+
+    impl Write for Stopped {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.tries += 1;
+            let taken = self.room.min(bytes.len()).min(3);
+            self.room -= taken;
+            if taken == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(taken) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn console_that_takes_nothing_is_given_up() {
+        let mut console = Stopped { room: 7, tries: 0 };
+        assert!(!write_patiently(&mut console, b"a longer message", Duration::ZERO));
+        assert_eq!((console.room, console.tries), (0, 4));
+        let mut slow = Stopped { room: 100, tries: 0 };
+        assert!(write_patiently(&mut slow, b"a longer message", Duration::ZERO));
+    }
+
+    #[test]
+    fn stopped_console_is_waited_for_once() {
+        let heard = Heard::new();
+        let path = heard.root().join("dev/console");
+        fs::remove_file(&path).unwrap();
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, mode, 0).unwrap();
+        // Keeps the pipe open, and never reads.
+        let _reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let console = heard.console();
+        // More than a pipe takes.
+        console.text(&"x".repeat(1 << 20));
+        assert!(console.clone().stalled.load(Ordering::Relaxed), "for all who use it");
     }
 
     #[test]

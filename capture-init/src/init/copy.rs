@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use capture_init::{Dump, Format};
+use capture_init::{Dump, Format, INCOMPLETE_DUMP_FILE};
 use vmcore_filter::Output;
 
 use crate::console::Console;
@@ -34,7 +34,7 @@ pub fn save(vmcore: &Path, place: &Place, console: &Console) -> Result<Done, Tro
         Trouble::of_step(format_args!("cannot open {}: {error}", vmcore.display()))
     })?;
     let mut target = Target::open(place).map_err(Trouble::target("cannot open the target"))?;
-    if len > place.room && has_dump(&mut target) {
+    if len > place.room && has_dump(&mut target, place) {
         return Err(Trouble::of_target(format_args!(
             "the copy needs {} MiB and the target has {} MiB, where a part of a dump already is",
             len >> 20,
@@ -63,10 +63,15 @@ pub fn save(vmcore: &Path, place: &Place, console: &Console) -> Result<Done, Tro
     Ok(Done::Dump { dump: Dump { format: Format::Elf, bytes: len, pages: None }, troubles })
 }
 
-/// Whether a filter that failed left a part of its dump.
-fn has_dump(target: &mut Target) -> bool {
+/// Whether a filter that failed left a part of its dump: in the partition, or beside the copy.
+fn has_dump(target: &mut Target, place: &Place) -> bool {
     let mut start = [0; DUMP_SIGNATURE.len()];
-    target.read_at(0, &mut start).is_ok() && start == DUMP_SIGNATURE
+    let read = match place.is_partition {
+        true => target.read_at(0, &mut start),
+        false => File::open(place.path.with_file_name(INCOMPLETE_DUMP_FILE))
+            .and_then(|dump| dump.read_exact_at(&mut start, 0)),
+    };
+    read.is_ok() && start == DUMP_SIGNATURE
 }
 
 /// Fills `bytes`. Returns how many pages are zeroes because they cannot be read.
@@ -158,6 +163,18 @@ mod tests {
         let trouble = save(&from, &place, &heard.console()).unwrap_err();
         assert!(trouble.is_target && trouble.words.contains("part of a dump"), "{trouble:?}");
         assert_eq!(fs::read(&place.path).unwrap(), b"KDUMP   and more");
+    }
+
+    #[test]
+    fn copy_that_does_not_fit_does_not_fill_the_disk_beside_a_part_of_a_dump() {
+        let heard = Heard::new();
+        let (from, path) = (heard.root().join("vmcore"), heard.root().join("vmcore.unfiltered"));
+        fs::write(&from, vec![1; 3 << 20]).unwrap();
+        fs::write(heard.root().join(INCOMPLETE_DUMP_FILE), b"KDUMP   and more").unwrap();
+        let place = Place { path, offset: 0, room: 2 << 20, is_partition: false };
+        let trouble = save(&from, &place, &heard.console()).unwrap_err();
+        assert!(trouble.is_target && trouble.words.contains("part of a dump"), "{trouble:?}");
+        assert_eq!(fs::metadata(&place.path).unwrap().len(), 0);
     }
 
     #[test]

@@ -12,8 +12,10 @@ use capture_init::disks::{self, Device, NotFound};
 
 use crate::console::Console;
 
-/// How long a disk may take. SCSI devices that answer slowly need some 20 s.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How long a disk may take: as long as systemd waits for a device (`DefaultDeviceTimeoutSec=`,
+/// systemd-system.conf(5)). libata alone tries for a minute to reset a slow one
+/// (`ata_eh_reset_timeouts`, drivers/ata/libata-eh.c).
+pub const LONGEST_WAIT: Duration = Duration::from_secs(90);
 /// How often /sys is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often the disks themselves are read although no device appeared.
@@ -84,7 +86,7 @@ mod tests {
             waiting.join().unwrap()
         });
         assert_eq!(found.unwrap().bytes, 4096);
-        assert!(heard.log().contains("waiting up to 30 s"), "{}", heard.log());
+        assert!(heard.log().contains("waiting up to 90 s"), "{}", heard.log());
     }
 
     #[test]

@@ -7,9 +7,9 @@
 //! ```
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use capture_init::{
@@ -18,6 +18,7 @@ use capture_init::{
 };
 
 use crate::keep;
+use crate::output::FILE_MODE;
 use crate::step::{Place, Step};
 use crate::target::Target;
 
@@ -26,6 +27,12 @@ const MOST_PER_SECOND: u32 = 9;
 /// Bytes of a record, padded. The last one overwrites the first, so that it can be written when the
 /// filesystem is full.
 const RECORD_ROOM: usize = 8192;
+/// Only root looks into a dump.
+const FOLDER_MODE: u32 = 0o700;
+/// What a capture leaves free on the filesystem: a twentieth of what is free, and no more than
+/// this. /init could take even the blocks that are reserved for root, and the system must boot
+/// again.
+const MOST_LEFT_FREE: u64 = 64 << 20;
 
 /// A folder that was made for this capture.
 #[derive(Debug)]
@@ -53,7 +60,7 @@ impl Folder {
             .chain((2..=MOST_PER_SECOND).map(|number| format!("{name}-{number}")));
         for name in names {
             let path = parent.join(&name);
-            match fs::create_dir(&path) {
+            match DirBuilder::new().mode(FOLDER_MODE).create(&path) {
                 Ok(()) => {
                     File::open(&parent)?.sync_all()?;
                     let on_device = path.strip_prefix(mounted).unwrap_or(&path).display();
@@ -67,15 +74,16 @@ impl Folder {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Bytes that can still be written to the filesystem.
-    pub fn free(&self) -> u64 {
-        let space = rustix::fs::statvfs(&self.path);
-        space.map_or(0, |space| space.f_bavail.saturating_mul(space.f_frsize))
+    /// Bytes that a capture may still write to the filesystem. What is unknown is no limit.
+    fn room(&self) -> u64 {
+        let Ok(space) = rustix::fs::statvfs(&self.path) else { return u64::MAX };
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        free - MOST_LEFT_FREE.min(free / 20)
     }
 
     fn place(&self, file: &str) -> Place {
         let path = self.path.join(file);
-        Place { path, offset: 0, room: self.free(), is_partition: false }
+        Place { path, offset: 0, room: self.room(), is_partition: false }
     }
 
     /// Names in the folder become permanent.
@@ -113,7 +121,8 @@ impl Target for Folder {
 
     fn note(&mut self, record: &Record) -> io::Result<()> {
         let path = self.path.join(RECORD_FILE);
-        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        let file =
+            File::options().write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
         let mut json = record.to_json();
         // JSON may end with blanks.
         json.resize(json.len().next_multiple_of(RECORD_ROOM), b'\n');
@@ -162,6 +171,7 @@ mod tests {
         let mut folder = Folder::create(dir.path(), "var/crash", "vdb1", BEGAN).unwrap();
         let path = dir.path().join("var/crash").join(NAME);
         assert_eq!(folder.name(), format!("/var/crash/{NAME} on vdb1"));
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, FOLDER_MODE);
         let place = folder.dump_place(&FILTER);
         assert_eq!(place.path, path.join("vmcore.incomplete"));
         assert!(place.room > 0);

@@ -1,22 +1,27 @@
 //! Where a step writes: a new file, or a partition from some offset on.
 //!
-//! *On entry* a [`Place`]. *On exit* an output that counts offsets from the place's first byte, and
-//! never writes past a partition's room.
+//! *On entry* a [`Place`]. *On exit* an output that counts offsets from the place's first byte. It
+//! never writes more than the place has room for, and never past a partition's room.
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 use rustix::fs::{FallocateFlags, fallocate};
 use vmcore_filter::Output;
 
 use crate::step::Place;
 
+/// Memory has keys and passwords in it: only root may read a file with a part of it.
+pub const FILE_MODE: u32 = 0o600;
+
 /// An open place.
 #[derive(Debug)]
 pub struct Target {
     file: File,
     place: Place,
+    /// Bytes that were written, those that were written twice counted twice.
+    written: u64,
 }
 
 impl Target {
@@ -28,8 +33,9 @@ impl Target {
             .write(true)
             .create(is_file)
             .truncate(is_file)
+            .mode(FILE_MODE)
             .open(&place.path)?;
-        Ok(Self { file, place: place.clone() })
+        Ok(Self { file, place: place.clone(), written: 0 })
     }
 
     /// Ends the output after `bytes`, and waits until they are on the medium.
@@ -59,6 +65,10 @@ impl Target {
 impl Output for Target {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let at = self.at(offset, bytes.len() as u64)?;
+        self.written += bytes.len() as u64;
+        if self.written > self.place.room {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.file.write_all_at(bytes, at)
     }
 
@@ -89,6 +99,7 @@ impl Output for Target {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     fn partition(room: u64) -> (tempfile::TempDir, Place) {
         let dir = tempfile::tempdir().unwrap();
@@ -119,6 +130,20 @@ mod tests {
             assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
         }
         assert_eq!(fs::read(&place.path).unwrap()[12288], 0xee);
+    }
+
+    #[test]
+    fn file_is_full_when_its_room_is_written_and_only_root_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vmcore.incomplete");
+        let place = Place { path, offset: 0, room: 6, is_partition: false };
+        let mut target = Target::open(&place).unwrap();
+        // Holes take no room.
+        target.write_at(1 << 20, b"dump").unwrap();
+        let error = target.write_at(0, b"more").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        let mode = fs::metadata(&place.path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, FILE_MODE);
     }
 
     #[test]

@@ -16,9 +16,11 @@ use super::packed::Packed;
 const MODULES: &str = "modules";
 /// Directories in which /init mounts, with their parents.
 const DIRECTORIES: [&str; 6] = ["dev", MODULES, "proc", "sys", "target", "tmp"];
-/// Major and minor number of /dev/console (Documentation/admin-guide/devices.txt). Without it,
-/// /init has no standard output.
-const CONSOLE: (u32, u32) = (5, 1);
+/// Character devices that must exist before /init mounts /dev, with their major and minor numbers
+/// (Documentation/admin-guide/devices.txt). The kernel opens /dev/console for /init. If no console
+/// works, it starts /init without open files, and Rust's runtime opens /dev/null instead of them,
+/// or aborts (`sanitize_standard_fds`, library/std/src/sys/pal/unix/mod.rs).
+const DEVICES: [(&str, (u32, u32)); 2] = [("dev/console", (5, 1)), ("dev/null", (1, 3))];
 
 /// The path of a module in the initrd, as the task names it.
 pub fn module_path(file: &str) -> String {
@@ -31,9 +33,10 @@ pub fn archive(init: &[u8], task: &Task, modules: &[Packed]) -> Vec<u8> {
     for directory in DIRECTORIES {
         archive.add(entry(directory, 0o755, ModeFileType::Directory), &[]);
     }
-    let (major, minor) = CONSOLE;
-    let console = entry("dev/console", 0o600, ModeFileType::Char);
-    archive.add(console.rdev_major(major).rdev_minor(minor), &[]);
+    for (name, (major, minor)) in DEVICES {
+        let device = entry(name, 0o600, ModeFileType::Char);
+        archive.add(device.rdev_major(major).rdev_minor(minor), &[]);
+    }
     archive.add(entry("init", 0o755, ModeFileType::Regular), init);
     let task_name = TASK_PATH.trim_start_matches('/');
     archive.add(entry(task_name, 0o644, ModeFileType::Regular), &task.to_json());

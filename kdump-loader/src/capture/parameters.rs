@@ -13,13 +13,15 @@ use loader::phys::PhysRange;
 type Default = (&'static str, &'static str);
 
 /// What a capture kernel that runs only /init should get (docs/capture.md has the reasons).
-const DEFAULTS: [Default; 5] = [
+const DEFAULTS: [Default; 6] = [
     // Memory for each CPU.
     ("nr_cpus", "nr_cpus=1"),
     // Memory during the boot: tests of ciphers are among what makes it run out.
     ("cryptomgr.notests", "cryptomgr.notests"),
-    // Devices were not shut down.
+    // Devices were not shut down ...
     ("reset_devices", "reset_devices"),
+    // ... and one without a driver here can still raise the interrupt that the disk shares.
+    ("irqpoll", "irqpoll"),
     // DIMMs that were added hold what must be dumped.
     ("acpi_no_memhotplug", "acpi_no_memhotplug"),
     // A capture kernel that panics itself must not hang.
@@ -31,11 +33,11 @@ const DEFAULTS: [Default; 5] = [
 const BOUNCE: Default = ("swiotlb", "swiotlb=1024");
 /// What every device that can reach it by DMA can address.
 const DMA_END: u64 = 1 << 32;
-/// Where the kernel prints.
-const CONSOLE: &str = "console";
+/// What the capture kernel gets as the running kernel has it: where it prints, and whether memory
+/// is encrypted (SME), without which it reads the dump's memory as it is on the bus.
+const INHERITED: [&str; 2] = ["console", "mem_encrypt"];
 
-/// Adds the defaults. Without a console among the parameters, the capture kernel gets the running
-/// kernel's.
+/// Adds the defaults, and the running kernel's values of [`INHERITED`].
 pub fn complete(base: &mut Base, running: &[u8], bounces: bool) {
     let missing = |&&(name, _): &&Default| !cmdline::has_parameter(&base.line, name);
     let bounce = if bounces { None } else { Some(&BOUNCE) };
@@ -45,9 +47,11 @@ pub fn complete(base: &mut Base, running: &[u8], bounces: bool) {
         .filter(missing)
         .map(|(_, parameter)| (*parameter).to_owned())
         .collect();
-    if !cmdline::has_parameter(&base.line, CONSOLE) {
-        let consoles = cmdline::values(running, CONSOLE).into_iter();
-        added.extend(consoles.map(|value| format!("{CONSOLE}={value}")));
+    for name in INHERITED {
+        if !cmdline::has_parameter(&base.line, name) {
+            let values = cmdline::values(running, name).into_iter();
+            added.extend(values.map(|value| format!("{name}={value}")));
+        }
     }
     base.append(&added.join(" "));
 }
@@ -77,8 +81,8 @@ mod tests {
     fn empty_line_gets_every_default_and_the_running_kernels_consoles_in_order() {
         assert_eq!(
             completed(""),
-            "nr_cpus=1 cryptomgr.notests reset_devices acpi_no_memhotplug panic=10 swiotlb=1024 \
-             console=tty0 console=ttyS0,115200"
+            "nr_cpus=1 cryptomgr.notests reset_devices irqpoll acpi_no_memhotplug panic=10 \
+             swiotlb=1024 console=tty0 console=ttyS0,115200"
         );
     }
 
@@ -86,9 +90,16 @@ mod tests {
     fn parameters_of_the_user_are_kept_and_not_repeated() {
         assert_eq!(
             completed("nr-cpus=2 panic=0 console=hvc0 swiotlb=force -- for init"),
-            "nr-cpus=2 panic=0 console=hvc0 swiotlb=force cryptomgr.notests reset_devices \
+            "nr-cpus=2 panic=0 console=hvc0 swiotlb=force cryptomgr.notests reset_devices irqpoll \
              acpi_no_memhotplug -- for init"
         );
+    }
+
+    #[test]
+    fn encrypted_memory_stays_readable() {
+        let mut base = Base::default();
+        complete(&mut base, b"mem_encrypt=on quiet", false);
+        assert!(base.line.ends_with(b" mem_encrypt=on"), "{:?}", base.line);
     }
 
     #[test]

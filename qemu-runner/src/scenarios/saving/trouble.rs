@@ -77,6 +77,9 @@ table! {
         "the disk hangs during the dump: the machine is reset when time is over and the disk has \
          had its time to answer",
         lab: Like("capture-full");
+    "capture-no-console", [], no_console,
+        "no console of the capture kernel works: the dump is complete, and the machine is reset",
+        lab: Like("capture-full");
     "capture-log-unreadable", [], log_unreadable,
         "VMCOREINFO does not lead to the log: /init says so, and saves the dump",
         lab: Like("capture-full");
@@ -188,6 +191,17 @@ fn timeout(stage: &mut Stage<'_>) -> Result<(), Error> {
     let saved = Saved::in_partition(&image)?;
     saved.expect_incomplete(State::Writing)?;
     check_eq!(saved.check()?.damaged, 0, "damaged pages of a dump that ends early")
+}
+
+/// Debian's kernel has no driver for hvc0 on this machine.
+fn no_console(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let first = armed(stage, SetupDisk::of(Bus::Nvme, DISK), "--append console=hvc0")?;
+    let image = first.disk(0);
+    let mut crashed = first.panic(None)?;
+    crashed.orderly_reset()?;
+    let saved = Saved::in_partition(&image)?;
+    check_eq!(saved.record.state, State::Complete, "state in the record")?;
+    check_eq!(saved.check()?.damaged, 0, "damaged pages")
 }
 
 fn module(stage: &mut Stage<'_>) -> Result<(), Error> {
