@@ -28,6 +28,9 @@ const CONTESTANTS: [Contestant; 2] = [Contestant::InKernel, Contestant::KexecPer
 pub const RECORDS: [&str; 2] = ["panics", WITH_VIRTIO_MEM];
 const WITH_VIRTIO_MEM: &str = "panics-virtio-mem";
 
+/// How long a dump's list of memory may have been out of date.
+const MOST_OUTDATED_MS: u64 = 500;
+
 /// How to read the report.
 const NOTES: &str = "\
 The guests run under TCG. From the first block of memory on, DIMMs and CPUs come and go, one after
@@ -126,6 +129,26 @@ pub fn paths(name: &str) -> (String, String) {
     (format!("docs/storm/{name}.jsonl"), format!("docs/storm/{name}.md"))
 }
 
+/// How long the most outdated list of memory had been so. What is in flight is no delay.
+fn outdated_ms(panicked: &[&Panicked]) -> u64 {
+    let late = panicked.iter().filter(|one| one.cause != Cause::InFlight);
+    late.filter_map(|one| one.outdated_ms).max().unwrap_or(0)
+}
+
+/// What kdump-loader is to reach, and whether it does.
+fn targets(panicked: &[&Panicked]) -> [(&'static str, bool); 3] {
+    let none = |causes: &[Cause]| !panicked.iter().any(|one| causes.contains(&one.cause));
+    [
+        ("every miss has a known cause", none(&[Cause::Unexplained])),
+        ("no panic met an unloaded image, or one that was being loaded", {
+            none(&[Cause::Unarmed, Cause::Loading])
+        }),
+        ("no list of memory was out of date for more than 0.5 s", {
+            outdated_ms(panicked) <= MOST_OUTDATED_MS
+        }),
+    ]
+}
+
 pub struct Report {
     pub name: String,
     pub machine: Machine,
@@ -163,9 +186,7 @@ impl fmt::Display for Report {
             let dumps = all.iter().filter(|one| one.ended == Ended::Dump).count();
             let complete = all.iter().filter(|one| one.cause == Cause::Complete).count();
             let each = all.iter().map(|one| one.took_s).sum::<u64>() / all.len() as u64;
-            // What is in flight is no delay of the list.
-            let late = all.iter().filter(|one| one.cause != Cause::InFlight);
-            let late_ms = late.filter_map(|one| one.outdated_ms).max().unwrap_or(0);
+            let late_ms = outdated_ms(&all);
             let (series, words, panics) = (kind.0, kind.1.words(), all.len());
             writeln!(
                 out,
@@ -178,6 +199,12 @@ impl fmt::Display for Report {
             writeln!(out, "\n**{}, Linux {}**\n", kind.1.words(), kind.0)?;
             for (cause, count) in causes {
                 writeln!(out, "* {count} × {}", cause.words())?;
+            }
+            if kind.1 == Contestant::InKernel {
+                writeln!(out)?;
+                for (what, reached) in targets(&of(kind)) {
+                    writeln!(out, "* {}: {what}", if reached { "met" } else { "MISSED" })?;
+                }
             }
         }
         writeln!(
@@ -223,6 +250,15 @@ mod tests {
             "| kdump-loader, the kernel updates the elfcorehdr | 6.12 | 40 | 37 | 18 | 359 ms";
         assert!(text.contains(ours), "{text}");
         assert!(text.contains("* 36 × no dump: nothing was armed"), "{text}");
+        assert_eq!(text.matches("* met: ").count(), 3, "{text}");
+        let lost = |cause| {
+            let line = record.lines().nth(1).unwrap();
+            let one: Panicked = serde_json::from_str(line).unwrap();
+            Panicked { cause, outdated_ms: Some(501), ..one }
+        };
+        assert_eq!(targets(&[&lost(Cause::Stale)]).map(|(_, met)| met), [true, true, false]);
+        assert_eq!(targets(&[&lost(Cause::InFlight)]).map(|(_, met)| met), [true, true, true]);
+        assert_eq!(targets(&[&lost(Cause::Unarmed)]).map(|(_, met)| met), [true, false, false]);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub struct Task {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
-    /// Wall time of each repetition.
+    /// CPU time of each repetition.
     pub seconds: Vec<f64>,
     /// Bytes of all verified segments, with the zeros after what came from files.
     pub memory_bytes: u64,

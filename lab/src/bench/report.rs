@@ -18,7 +18,7 @@ pub struct Measured {
     pub sweep_mib: Option<u64>,
     pub contestant: String,
     pub version: String,
-    /// Wall times in seconds, ascending.
+    /// CPU times in seconds, ascending. Until 2026-11-29 they were wall times.
     pub seconds: Vec<f64>,
     /// Bytes of all verified segments.
     pub memory_bytes: u64,
