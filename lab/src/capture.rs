@@ -24,8 +24,8 @@ const IN_GATE: [&str; 2] = ["capture-raw", "capture-ext4"];
 
 /// How to read the table.
 const NOTES: &str = "\
-Each run boots a machine under QEMU (TCG) with Debian's kernel for cloud machines, arms it with
-`load --capture`, adds a DIMM of 1 GiB and a CPU, frees memory with known content, and panics it.
+Each run boots a machine under QEMU (TCG) with Debian's kernel for cloud machines (`full-kernel-*`:
+the one for every machine, whose drivers are modules), arms it with `load --capture`, adds a DIMM of 1 GiB and a CPU, frees memory with known content, and panics it.
 A dump counts if everything in it was checked: each page can be read, a page written to the DIMM
 is there, freed pages are not, each CPU has its notes, and the log has the panic.
 
@@ -72,6 +72,9 @@ impl Args {
     pub fn measure(&self, repo: &Repository) -> Result<Report> {
         let rows: Vec<&Scenario> = scenarios().iter().filter(|row| self.wants(row)).collect();
         ensure!(!rows.is_empty(), "no scenario of the matrix has one of these names");
+        if rows.iter().any(|row| row.needs_full_kernel()) {
+            repo.xtask(&["setup", "--only", "full-kernel"])?;
+        }
         let context = repo.prepare_guests(None)?;
         let all = (1..=self.count).flat_map(|number| rows.iter().map(move |row| (*row, number)));
         let is_of = |run: &Run, &(row, number): &(&Scenario, u32)| {

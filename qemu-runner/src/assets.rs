@@ -22,7 +22,7 @@ pub struct Assets {
     pub qemu: Qemu,
     /// The static busybox of the guests; none where only the emulator has been asked for.
     pub busybox: Option<PathBuf>,
-    /// Kernels by series: "6.1", "6.12", "7".
+    /// Kernels by series: "6.1", "6.12", "7", and "full" for 6.12 with drivers for every machine.
     pub kernels: BTreeMap<String, Part<Kernel>>,
     /// makedumpfile, run inside the capture kernel's user space.
     pub makedumpfile: Part<GuestProgram>,

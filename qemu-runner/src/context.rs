@@ -20,6 +20,8 @@ use crate::assets::kernel::Modules;
 /// The kernel series of scenarios that do not ask for one: the first long-term series with
 /// CRASH_HOTPLUG.
 pub const DEFAULT_SERIES: &str = "6.12";
+/// Linux 6.12 with drivers for every machine. The others are for cloud machines.
+pub const FULL: &str = "full";
 
 /// Where `cargo xtask build` puts the loader under test; this and the rest relative to the
 /// repository's root.

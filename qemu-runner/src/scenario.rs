@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::context::{self, Context};
+use crate::context::{self, Context, FULL};
 use crate::error::Error;
 use crate::evidence::outcome::Outcome;
 use crate::machine::deadline::Deadline;
@@ -114,10 +114,16 @@ impl Scenario {
     }
 
     /// Whether it may be left out where something that it needs cannot be had: the newest kernel,
-    /// whose archive keeps no old versions, or the disk with a Debian, which takes root to be made.
-    /// Any other scenario fails there.
+    /// whose archive keeps no old versions, the full kernel, which only `cargo lab` fetches, or the
+    /// disk with a Debian, which takes root to be made. Any other scenario fails there.
     pub fn may_be_skipped(&self) -> bool {
-        self.needs.contains(&Need::Kernel("7")) || self.needs_debian_disk()
+        let optional = ["7", FULL].map(Need::Kernel);
+        self.needs.iter().any(|need| optional.contains(need)) || self.needs_debian_disk()
+    }
+
+    /// Whether it needs Debian's kernel with drivers for every machine.
+    pub fn needs_full_kernel(&self) -> bool {
+        self.needs.contains(&Need::Kernel(FULL))
     }
 
     /// Whether it plays on the disk with an installed Debian.

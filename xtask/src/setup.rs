@@ -81,6 +81,9 @@ enum Name {
     /// For readers of a dump: crash, and the debug symbols of kernel 6.12 (320 MB). Fetched only
     /// if it is named
     Readers,
+    /// Debian's kernel 6.12 for every machine (110 MB), in which drivers of disks and filesystems are
+    /// modules. Fetched only if it is named
+    FullKernel,
     /// makedumpfile of Debian unstable, which finds the free pages of Linux 6.12 and newer. Fetched
     /// only if it is named
     NewMakedumpfile,
@@ -89,7 +92,7 @@ enum Name {
 impl Name {
     /// Whether nothing but the laboratory uses it.
     fn is_for_the_laboratory(self) -> bool {
-        matches!(self, Self::Readers | Self::NewMakedumpfile)
+        matches!(self, Self::Readers | Self::FullKernel | Self::NewMakedumpfile)
     }
 }
 

@@ -113,8 +113,8 @@ impl Need {
     /// Why the kernel under test is not one for this scenario, as far as its file tells.
     pub(crate) fn unfit(self, context: &Context, kernel: &KernelUnderTest) -> Option<String> {
         match self {
-            Self::Kernel("7") => {
-                Some("the same as another scenario, on Debian's newest kernel".into())
+            Self::Kernel("7" | context::FULL) => {
+                Some("the same as another scenario, on another of Debian's kernels".into())
             }
             Self::DebianDisk => Some("it is about Debian's own kernel, installed on a disk".into()),
             Self::NoCrashHotplug => {

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 use qemu_runner::assets::{Assets, GuestProgram, Kernel, MANIFEST, Part};
 use serde::Serialize;
 use serde_json::Value;
@@ -64,7 +65,7 @@ impl Fetch<'_> {
                 .filter(|known| matches!(known, Part::Present(kernel) if kernel.modules.is_some()));
             let label = format!("kernel-{}", series.name);
             let get = |tree: &Path| kernels::get(supply, tree, series);
-            all.insert(series.name.to_string(), self.part(Name::Kernels, &label, known, get));
+            all.insert(series.name.to_string(), self.part(series.part, &label, known, get));
         }
         let program = |part, package, program, known: fn(&Assets) -> &Part<GuestProgram>| {
             let get = |tree: &Path| program::get(supply, tree, package, program);
@@ -122,11 +123,9 @@ impl Fetch<'_> {
         match complete {
             Some(known) if !(is_wanted && self.refresh) => return known.clone(),
             _ if !is_wanted => {
-                let only = if part.is_for_the_laboratory() {
-                    format!(" --only {name}")
-                } else {
-                    String::new()
-                };
+                let only = part.to_possible_value().filter(|_| part.is_for_the_laboratory());
+                let only =
+                    only.map_or(String::new(), |only| format!(" --only {}", only.get_name()));
                 return Part::Missing(format!(
                     "{name} was left out; run `cargo xtask setup{only}`"
                 ));
@@ -198,7 +197,7 @@ fn rows(assets: &Assets) -> Vec<Row> {
         let none = Part::Missing("run `cargo xtask setup`".into());
         let found = assets.kernels.get(series.name).unwrap_or(&none);
         let label = format!("kernel {}", series.name);
-        rows.push(row(Name::Kernels, &label, series.required, found, |kernel: &Kernel| {
+        rows.push(row(series.part, &label, series.required, found, |kernel: &Kernel| {
             format!("{}: {}", kernel.release, kernel.vmlinuz.display())
         }));
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use capture_init::Record;
 
+pub use crate::context::FULL;
 use crate::error::{Error, expect_words};
 use crate::evidence::outcome::{Outcome, SavedDump};
 use crate::guest::setup::Content;
@@ -20,6 +21,9 @@ const LARGE_MIB: u64 = 64 << 10;
 const LARGE_DIMM: u64 = 4 << 30;
 /// The newest series. It comes from a repository that keeps no old versions, so it may be gone.
 pub const NEW: &str = "7";
+
+/// The module of the checksums of ext4 and xfs.
+const CHECKSUM: &str = "crc32c_generic";
 
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
@@ -54,10 +58,19 @@ impl Case {
         Self { series: Some(NEW), crashkernel, ..self }
     }
 
+    /// The same on Debian's kernel for every machine, in which nearly every driver is a module.
+    pub const fn on_full_kernel(self) -> Self {
+        Self { series: Some(FULL), ..self }
+    }
+
     /// The machine, with a DIMM and a CPU to be added, and a second disk from which the host reads.
     pub fn setup(&self) -> Setup {
         let disk = |content| SetupDisk { content, ..SetupDisk::of(self.bus, DISK) };
         let mut modules = self.bus.modules().to_vec();
+        if self.series == Some(FULL) && self.content != Content::Nothing {
+            // The filesystems ask for it by its algorithm, so none of them names it (softdep).
+            modules.push(CHECKSUM);
+        }
         modules.extend(self.content.modules().iter().copied());
         Setup {
             series: self.series,

@@ -1,7 +1,7 @@
 //! `capture-ext4`, `capture-xfs`: the /init of `load --capture` saves the dump to a directory of a
 //! filesystem that the crashed kernel had mounted, and the next boot finds it there.
 
-use super::case::{Case, NEW, arm};
+use super::case::{Case, FULL, NEW, arm};
 use crate::error::{Error, check, check_eq, expect_words};
 use crate::guest::setup::Content;
 use crate::machine::disk::{Bus, part_uuid};
@@ -60,6 +60,15 @@ table! {
     "new-kernel-capture-xfs", [Kernel(NEW), CrashHotplug, MkfsXfs],
         |stage| directory(stage, Case::of(Bus::VirtioBlk, Content::Xfs).on_new_kernel()),
         "`capture-xfs` in 96 MiB with Debian's newest kernel", lab: Like("capture-ext4");
+    "full-kernel-capture-ext4-nvme", [Kernel(FULL), CrashHotplug, Mke2fs],
+        |stage| directory(stage, Case::of(Bus::Nvme, Content::Ext4).on_full_kernel()),
+        "`capture-ext4` on an NVMe drive with Debian's kernel for every machine, which has the \
+         drivers and ext4 as modules",
+        lab: Like("capture-ext4");
+    "full-kernel-capture-xfs-ahci", [Kernel(FULL), CrashHotplug, MkfsXfs],
+        |stage| directory(stage, Case::of(Bus::Ahci, Content::Xfs).on_full_kernel()),
+        "`capture-xfs` on a SATA disk with Debian's kernel for every machine",
+        lab: Like("capture-ext4");
 }
 
 fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {

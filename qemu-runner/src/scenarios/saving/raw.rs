@@ -1,6 +1,6 @@
 //! `capture-raw`: the loader makes the initrd, and its /init saves the dump to a partition.
 
-use super::case::{Case, NEW, arm};
+use super::case::{Case, FULL, NEW, arm};
 use crate::error::Error;
 use crate::guest::setup::Content;
 use crate::machine::disk::{Bus, part_uuid};
@@ -21,6 +21,12 @@ table! {
     "new-kernel-capture-raw", [Kernel(NEW), CrashHotplug],
         |stage| raw(stage, on(Bus::VirtioBlk).on_new_kernel()),
         "`capture-raw` in 96 MiB with Debian's newest kernel", lab: Like("capture-raw");
+    "full-kernel-capture-raw", [Kernel(FULL), CrashHotplug],
+        |stage| raw(stage, on(Bus::VirtioBlk).on_full_kernel()),
+        "`capture-raw` with Debian's kernel for every machine", lab: Like("capture-raw");
+    "full-kernel-capture-raw-virtio-scsi", [Kernel(FULL), CrashHotplug],
+        |stage| raw(stage, on(Bus::VirtioScsi).on_full_kernel()),
+        "`full-kernel-capture-raw` on a SCSI disk", lab: Like("capture-raw");
     "capture-raw-4g", [CrashHotplug],
         |stage| raw(stage, Case { memory_mib: 4 << 10, cpus: 1, ..on(Bus::VirtioBlk) }),
         "`capture-raw` on a machine of 4 GiB with one CPU", lab: Like("capture-raw");
