@@ -27,6 +27,6 @@ pub use record::{
     RECORD_VERSION, Record, State, Times, UNFILTERED_DUMP_FILE,
 };
 pub use task::{
-    DiskId, DumpLevel, Filesystem, INVALID_TASK_HELP, InvalidTask, Keep, TASK_PATH, TASK_VERSION,
-    Target, Task,
+    DiskId, DumpLevel, Filesystem, INVALID_TASK_HELP, InvalidTask, Keep, LIBRARIES_PATH,
+    MAKEDUMPFILE_PATH, TASK_PATH, TASK_VERSION, Target, Task,
 };

@@ -10,6 +10,13 @@ use serde::{Deserialize, Serialize};
 /// Path of the task in the initrd.
 pub const TASK_PATH: &str = "/task.json";
 
+/// Path of makedumpfile in the initrd.
+pub const MAKEDUMPFILE_PATH: &str = "/bin/makedumpfile";
+
+/// Directory of its libraries in the initrd, each with the name by which it is asked for. There is
+/// no cache of ldconfig(8), so /init names the directory to ld.so.
+pub const LIBRARIES_PATH: &str = "/lib";
+
 /// Version of [`Task`]. /init is embedded in the loader, so both always have the same one; a
 /// different one means that the initrd was put together by hand.
 pub const TASK_VERSION: u32 = 1;
@@ -36,8 +43,8 @@ pub struct Task {
     pub timeout_seconds: Option<u32>,
     /// Which earlier dumps stay. Meaningless for a raw partition, which has one dump.
     pub keep: Keep,
-    /// Whether /init runs the makedumpfile at `/bin/makedumpfile` in place of its own filter, and
-    /// with which arguments before the two files.
+    /// Whether /init runs the program at [`MAKEDUMPFILE_PATH`] before its own filter, and with which
+    /// arguments before the two files.
     pub makedumpfile: Option<Vec<String>>,
     /// Watchdogs that ran when the image was armed, by the names that their drivers give them in
     /// `identity` (Documentation/ABI/testing/sysfs-class-watchdog). Their modules are among

@@ -1,7 +1,7 @@
 //! `[0b]` The initrd of `--capture`, which saves the dump with drivers and /init alone.
 //!
 //! ```text
-//! place → target → drivers, watchdogs → modules → packed → archive
+//! place → target → drivers, watchdogs → modules → packed, makedumpfile → archive
 //! ```
 //!
 //! *On entry*
@@ -22,6 +22,7 @@ mod watchdog; // [3a] watchdogs that run, and their drivers
 mod modules; // [4] what the capture kernel needs for all of them
 mod modprobe; // [4b] parameters of modules
 mod packed; // [5] its modules' files
+pub mod makedumpfile; // [5a] makedumpfile, and what it needs
 mod archive; // [6] the initrd
 pub mod earlier; // the last capture at a target
 pub mod parameters; // [7] the command line
@@ -33,17 +34,19 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use capture_init::{DumpLevel, Filesystem, Keep, TASK_VERSION, Target, Task};
+use capture_init::{Filesystem, Keep, TASK_VERSION, Target, Task};
 use loader::files::identity::FileIdentity;
 use loader::kernel;
 use loader::place::room::Room;
 use loader::request::InputFile;
 
 use crate::health::files::Files;
+use crate::options::words::saving::{built_in, nearest_built_in};
 use crate::options::{Options, embedded};
 pub use disk::words as id_words;
 pub use earlier::last;
 pub use error::Error;
+use makedumpfile::{Makedumpfile, version};
 use modprobe::Configured;
 use modules::Index;
 use packed::Packed;
@@ -67,7 +70,7 @@ pub struct Made {
     pub target: Target,
     /// The node of the target's device now.
     pub node: PathBuf,
-    /// The modules' files, each by [`MODULE`] and its name.
+    /// Its files, each by [`MODULE`] and the module's name, or by the keys of [`makedumpfile`].
     pub files: BTreeMap<String, FileIdentity>,
     /// Bytes of memory that the capture kernel needs besides the image.
     pub room: u64,
@@ -79,6 +82,13 @@ pub struct Made {
     pub watchdog_notes: Vec<String>,
     /// What modprobe's configuration and the command line change, in sentences for the user.
     pub module_notes: Vec<String>,
+    /// What may cost the dump, in a sentence for the user.
+    pub warning: Option<String>,
+}
+
+/// Whether a file with this key was put into the initrd.
+pub fn is_in_initrd(key: &str) -> bool {
+    key.starts_with(MODULE) || key == makedumpfile::KEY || key.starts_with(makedumpfile::LIBRARY)
 }
 
 /// Makes the initrd for the capture kernel in `kernel`, which gets this command line. None if the
@@ -116,6 +126,12 @@ fn around(
     let Configured { parameters, files: configuration, notes: module_notes } =
         modprobe::configured(files, command_line, &needed);
     let path = |packed: &Packed| archive::module_path(&packed.file);
+    let level = options.level();
+    let program = options.makedumpfile.as_deref();
+    let program = program.map(|program| makedumpfile::read(files, program, level)).transpose()?;
+    if program.is_none() && built_in(level).is_none() {
+        return Err(error::Makedumpfile::Level { level }.into());
+    }
     let task = Task {
         version: TASK_VERSION,
         modules: packed.iter().map(path).collect(),
@@ -127,15 +143,16 @@ fn around(
             })
             .collect(),
         target: found.target.clone(),
-        level: options.dump_level.unwrap_or(DumpLevel::NoFreeOrZeroes),
+        level: nearest_built_in(level),
         timeout_seconds: options.capture_timeout,
         keep: Keep { count: options.keep_dumps.unwrap_or(DEFAULT_KEEP), bytes: options.keep_bytes },
-        makedumpfile: None,
+        makedumpfile: program.as_ref().map(|program| program.arguments.clone()),
         watchdogs: watchdogs.clone(),
     };
-    let bytes = archive::archive(init, &task, &packed);
+    let carried = program.as_ref().map_or(&[][..], |program| &program.files);
+    let bytes = archive::archive(init, &task, &packed, carried);
     let largest = packed.iter().map(Packed::while_loaded).max();
-    let notes = [found.to_string(), contents(&bytes, &needed)];
+    let notes = [found.to_string(), contents(&bytes, &needed, program.as_ref())];
     let named = needed.iter().zip(&packed);
     let sources =
         named.map(|(module, packed)| (format!("{MODULE}{}", module.name), packed.source.clone()));
@@ -144,10 +161,16 @@ fn around(
     let configuration = configuration.into_iter();
     sources
         .extend(configuration.map(|(name, file)| (format!("{MODULE}configuration {name}"), file)));
+    sources.extend(carried.iter().map(|file| (file.key.clone(), file.source.clone())));
     Ok(Made {
         files: sources,
         initrd: InputFile { path: PathBuf::from(NAME), bytes },
-        room: Room::safe_of_capture(Some(&release), largest.unwrap_or(0)),
+        room: Room::safe_of_capture(
+            Some(&release),
+            largest.unwrap_or(0),
+            program.as_ref().map(Makedumpfile::files_len),
+        ),
+        warning: program.and_then(|program| too_old(files, &program.version)),
         target: found.target,
         node: found.disk.node(),
         notes,
@@ -216,11 +239,23 @@ fn filesystem(
     Ok(modules)
 }
 
-fn contents(archive: &[u8], modules: &[modules::Module]) -> String {
+/// What this version of makedumpfile does to the running kernel's dump.
+fn too_old(files: Files<'_>, version: &str) -> Option<String> {
+    let running = files.line("proc/sys/kernel/osrelease").unwrap_or_default();
+    let is_too_old =
+        version::has_new_page_types(&running) && version::is_before_new_page_types(version);
+    is_too_old.then(|| version::keeps_free_pages(version, &running))
+}
+
+fn contents(archive: &[u8], modules: &[modules::Module], program: Option<&Makedumpfile>) -> String {
     let kib = archive.len().div_ceil(1024);
-    if modules.is_empty() {
-        return format!("its initrd has {kib} KiB; the capture kernel has every driver built in");
-    }
     let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
-    format!("its initrd has {kib} KiB, with the modules {}", names.join(", "))
+    let drivers = match names[..] {
+        [] => "; the capture kernel has every driver built in".to_owned(),
+        _ => format!(", with the modules {}", names.join(", ")),
+    };
+    let program = program.map_or(String::new(), |Makedumpfile { version, files, .. }| {
+        format!("; makedumpfile {version} with {} libraries saves the dump", files.len() - 1)
+    });
+    format!("its initrd has {kib} KiB{drivers}{program}")
 }

@@ -245,6 +245,9 @@ pub struct Estimate {
     /// The target of --capture [default: the config's, or /var/crash]
     #[arg(long, value_name = "TARGET", value_parser = Place::parse)]
     pub capture: Option<Place>,
+    /// The makedumpfile that saves the dump of --capture [default: the config's, or none]
+    #[arg(long, value_name = "PROGRAM")]
+    pub makedumpfile: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::ops::Not;
 use std::path::PathBuf;
 
-use capture_init::DumpLevel;
 use clap::Args;
 use handoff::OnCorrupt;
 use loader::request::{Confidential, Console, EngineChoice, SignalChoice};
@@ -60,11 +59,21 @@ pub struct Options {
     #[arg(long, value_name = "TARGET", conflicts_with = "initrd", value_parser = Place::parse)]
     #[serde(skip_serializing_if = "Option::is_none", with = "wire::capture")]
     pub capture: Option<Place>,
-    /// What the dump of --capture leaves out [default: 17]
+    /// Save the dump of --capture with this makedumpfile, and with the built-in filter if it fails
+    ///
+    /// The initrd gets the program, its ELF interpreter and the shared libraries that it needs, as
+    /// they are now. It compresses with zstd if it was built with that, otherwise with lzo or zlib.
+    /// Versions before 1.7.7 keep the free pages of Linux 6.12 and newer.
+    #[arg(long, value_name = "PROGRAM", requires = "capture")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "wire::optional_path")]
+    pub makedumpfile: Option<PathBuf>,
+    /// What the dump of --capture leaves out: free pages and pages of zeroes (17), pages of zeroes
+    /// (1), nothing (0); with --makedumpfile any of its levels up to 31 [default: 17; with
+    /// --makedumpfile 31]
     #[arg(long, value_name = "LEVEL", requires = "capture",
-          value_parser = words::listed(&words::saving::DUMP_LEVEL, words::saving::dump_level))]
+          value_parser = words::saving::dump_level)]
     #[serde(skip_serializing_if = "Option::is_none", with = "wire::dump_level")]
-    pub dump_level: Option<DumpLevel>,
+    pub dump_level: Option<u8>,
     /// Seconds for saving the dump of --capture, after which the machine is reset [default: no
     /// limit]
     #[arg(long, value_name = "SECONDS", requires = "capture",
@@ -183,6 +192,12 @@ impl Options {
     /// Only a kernel, and defaults for the rest.
     pub fn new(kernel: PathBuf) -> Self {
         Self { kernel, ..Self::default() }
+    }
+
+    /// What the dump of --capture leaves out.
+    pub fn level(&self) -> u8 {
+        let default = || words::saving::default_level(self.makedumpfile.is_some());
+        self.dump_level.unwrap_or_else(default)
     }
 
     /// Every option that differs from its default, as text by its key in the config. The record

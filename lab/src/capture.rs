@@ -6,6 +6,7 @@
 //! *On exit*: a table on stdout; with `--write` also in docs/, with its record. A run without a
 //! complete dump is an error at the end.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use anyhow::{Result, ensure};
@@ -27,7 +28,9 @@ const NOTES: &str = "\
 Each run boots a machine under QEMU (TCG) with Debian's kernel for cloud machines (`full-kernel-*`:
 the one for every machine, whose drivers are modules), arms it with `load --capture`, adds a DIMM of 1 GiB and a CPU, frees memory with known content, and panics it.
 A dump counts if everything in it was checked: each page can be read, a page written to the DIMM
-is there, freed pages are not, each CPU has its notes, and the log has the panic.
+is there, freed pages are not, each CPU has its notes, and the log has the panic. In
+`*-makedumpfile`, makedumpfile saves a dump of level 31, which must not have the page: it is a
+program's.
 
 * **memory**: of the machine before the DIMM, and its CPUs.
 * **free**: the least available memory of the capture kernel that /init has seen, of all runs.
@@ -72,8 +75,9 @@ impl Args {
     pub fn measure(&self, repo: &Repository) -> Result<Report> {
         let rows: Vec<&Scenario> = scenarios().iter().filter(|row| self.wants(row)).collect();
         ensure!(!rows.is_empty(), "no scenario of the matrix has one of these names");
-        if rows.iter().any(|row| row.needs_full_kernel()) {
-            repo.xtask(&["setup", "--only", "full-kernel"])?;
+        let parts: BTreeSet<&str> = rows.iter().flat_map(|row| row.laboratory_parts()).collect();
+        for part in parts {
+            repo.xtask(&["setup", "--only", part])?;
         }
         let context = repo.prepare_guests(None)?;
         let all = (1..=self.count).flat_map(|number| rows.iter().map(move |row| (*row, number)));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::context::{self, Context, FULL};
+use crate::context::{self, Context};
 use crate::error::Error;
 use crate::evidence::outcome::Outcome;
 use crate::machine::deadline::Deadline;
@@ -114,16 +114,17 @@ impl Scenario {
     }
 
     /// Whether it may be left out where something that it needs cannot be had: the newest kernel,
-    /// whose archive keeps no old versions, the full kernel, which only `cargo lab` fetches, or the
-    /// disk with a Debian, which takes root to be made. Any other scenario fails there.
+    /// whose archive keeps no old versions, a part that only the laboratory fetches, or the disk
+    /// with a Debian, which takes root to be made. Any other scenario fails there.
     pub fn may_be_skipped(&self) -> bool {
-        let optional = ["7", FULL].map(Need::Kernel);
-        self.needs.iter().any(|need| optional.contains(need)) || self.needs_debian_disk()
+        self.needs.contains(&Need::Kernel("7"))
+            || self.needs_debian_disk()
+            || self.laboratory_parts().next().is_some()
     }
 
-    /// Whether it needs Debian's kernel with drivers for every machine.
-    pub fn needs_full_kernel(&self) -> bool {
-        self.needs.contains(&Need::Kernel(FULL))
+    /// The parts of `cargo xtask setup` that it needs and that only the laboratory fetches.
+    pub fn laboratory_parts(&self) -> impl Iterator<Item = &'static str> {
+        self.needs.iter().filter_map(|need| need.laboratory_part())
     }
 
     /// Whether it plays on the disk with an installed Debian.

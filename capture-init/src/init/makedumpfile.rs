@@ -10,13 +10,13 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use capture_init::{Dump, Format};
+use capture_init::{Dump, Format, LIBRARIES_PATH, MAKEDUMPFILE_PATH};
 
 use crate::output::Target;
 use crate::step::{Done, Place, Trouble};
 
-/// Where the loader puts the program.
-const PROGRAM: &str = "/bin/makedumpfile";
+/// Where ld.so looks for libraries first (ld.so(8)).
+const LIBRARIES: &str = "LD_LIBRARY_PATH";
 /// Writes a stream to standard output (makedumpfile(8)).
 const FLATTENED: &str = "-F";
 /// Less free space than this means that the target is full.
@@ -24,7 +24,8 @@ const NEARLY_NOTHING: u64 = 1 << 20;
 
 /// Runs it with `arguments`. Its messages go to the console.
 pub fn save(arguments: &[String], vmcore: &Path, place: &Place) -> Result<Done, Trouble> {
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(MAKEDUMPFILE_PATH);
+    command.env(LIBRARIES, LIBRARIES_PATH);
     if place.is_partition {
         command.arg(FLATTENED);
     }

@@ -135,6 +135,7 @@ pub fn capture_initrd(
     origin.made(&made);
     let notes = made.notes.iter().chain(&made.module_notes).chain(&made.watchdog_notes);
     notes.for_each(|words| note(format_args!("{words}")));
+    made.warning.iter().for_each(|words| warn(format_args!("{words}")));
     Ok(Some(made.initrd))
 }
 

@@ -1,15 +1,17 @@
-//! `[6]` The initrd: /init, its task, the modules, and what a process expects to exist.
+//! `[6]` The initrd: /init, its task, the modules, makedumpfile, and what a process expects to exist.
 //!
 //! *On entry* their bytes. *On exit* a newc archive (Documentation/driver-api/early-userspace/
 //! buffer-format.rst) that depends on nothing else: the same input gives the same bytes.
 //!
 //! It is not compressed. The modules are, and /init is small.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use capture_init::{TASK_PATH, Task};
 use cpio::newc::{Builder, ModeFileType};
 
+use super::makedumpfile::Carried;
 use super::packed::Packed;
 
 /// Where the modules are in the archive.
@@ -28,9 +30,12 @@ pub fn module_path(file: &str) -> String {
 }
 
 /// The archive.
-pub fn archive(init: &[u8], task: &Task, modules: &[Packed]) -> Vec<u8> {
+pub fn archive(init: &[u8], task: &Task, modules: &[Packed], programs: &[Carried]) -> Vec<u8> {
     let mut archive = Archive { bytes: Vec::new(), inode: 1 };
-    for directory in DIRECTORIES {
+    // Each directory comes before what is in it.
+    let directories = programs.iter().flat_map(|file| parents(&file.place));
+    let directories: BTreeSet<&str> = directories.chain(DIRECTORIES).collect();
+    for directory in directories {
         archive.add(entry(directory, 0o755, ModeFileType::Directory), &[]);
     }
     for (name, (major, minor)) in DEVICES {
@@ -46,7 +51,15 @@ pub fn archive(init: &[u8], task: &Task, modules: &[Packed]) -> Vec<u8> {
         let name = format!("{MODULES}/{}", module.file);
         archive.add(entry(&name, 0o644, ModeFileType::Regular), &module.bytes);
     }
+    for file in programs {
+        archive.add(entry(&file.place, 0o755, ModeFileType::Regular), &file.bytes);
+    }
     cpio::newc::trailer(archive.bytes).expect("a Vec takes every byte")
+}
+
+/// The directories that lead to a file.
+fn parents(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at])
 }
 
 fn entry(name: &str, mode: u32, kind: ModeFileType) -> Builder {
@@ -61,7 +74,7 @@ struct Archive {
 
 impl Archive {
     fn add(&mut self, entry: Builder, content: &[u8]) {
-        let len = u32::try_from(content.len()).expect("modules are smaller than 4 GiB");
+        let len = u32::try_from(content.len()).expect("each file has a smaller limit");
         let mut writer = entry.ino(self.inode).write(std::mem::take(&mut self.bytes), len);
         writer.write_all(content).expect("a Vec takes every byte");
         self.bytes = writer.finish().expect("a Vec takes every byte");
@@ -103,7 +116,7 @@ mod tests {
 
     #[test]
     fn archive_has_init_the_task_and_every_module_that_the_task_names() {
-        let bytes = archive(b"\x7fELF", &task(), &[packed("b.ko.xz"), packed("a.ko")]);
+        let bytes = archive(b"\x7fELF", &task(), &[packed("b.ko.xz"), packed("a.ko")], &[]);
         let initrd = Initrd::read(&bytes[..], |_| true).unwrap();
         assert_eq!(initrd.kept["init"], b"\x7fELF");
         assert_eq!(Task::from_json(&initrd.kept["task.json"]).unwrap(), task());
@@ -120,13 +133,29 @@ mod tests {
     #[test]
     fn archive_is_the_same_whatever_the_order_of_the_modules() {
         let (a, b) = (packed("a.ko"), packed("b.ko.xz"));
-        let one = archive(b"init", &task(), &[a.clone(), b.clone()]);
-        assert_eq!(one, archive(b"init", &task(), &[b, a]));
+        let one = archive(b"init", &task(), &[a.clone(), b.clone()], &[]);
+        assert_eq!(one, archive(b"init", &task(), &[b, a], &[]));
+    }
+
+    #[test]
+    fn directories_of_a_program_come_before_it() {
+        let place = "opt/deep/lib/libz.so.1".to_owned();
+        let source = FileIdentity::of("/dev/null".as_ref()).unwrap();
+        let file = Carried { key: String::new(), place, bytes: b"library".to_vec(), source };
+        let bytes = archive(b"init", &task(), &[], &[file]);
+        let at = |name: &str| {
+            let name = format!("{name}\0");
+            bytes.windows(name.len()).position(|window| window == name.as_bytes()).unwrap()
+        };
+        let order = ["opt", "opt/deep", "opt/deep/lib", "opt/deep/lib/libz.so.1"].map(at);
+        assert!(order.is_sorted(), "{order:?}");
+        let initrd = Initrd::read(&bytes[..], |_| true).unwrap();
+        assert_eq!(initrd.kept["opt/deep/lib/libz.so.1"], b"library");
     }
 
     #[test]
     fn console_is_a_character_device() {
-        let bytes = archive(b"init", &task(), &[]);
+        let bytes = archive(b"init", &task(), &[], &[]);
         let at = bytes.windows(11).position(|name| name == b"dev/console").unwrap();
         let header = str::from_utf8(&bytes[at - 110..at]).unwrap();
         let field = |index: usize| u32::from_str_radix(&header[6 + 8 * index..][..8], 16).unwrap();

@@ -164,6 +164,76 @@ pub enum Modules {
     },
 }
 
+/// Why makedumpfile cannot be put into the initrd.
+#[derive(Debug, thiserror::Error)]
+pub enum Makedumpfile {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Read(#[from] read::Error),
+    /// The program's path leads nowhere.
+    #[error("cannot use {}", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file has no bit for execution.
+    #[error(
+        "{} is not executable; set its mode with chmod +x, or name another program with \
+         --makedumpfile",
+        path.display()
+    )]
+    NotExecutable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is a script, or for another machine.
+    #[error(
+        "{} is not a program for x86-64 in the ELF format; name makedumpfile itself, not a script \
+         that starts it",
+        path.display()
+    )]
+    NotProgram {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is another program.
+    #[error(
+        "{} is not makedumpfile: a version of makedumpfile is not in it; name another program with \
+         --makedumpfile",
+        path.display()
+    )]
+    Other {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A library is not on this machine.
+    #[error(
+        "{} needs {library}, which is not a library for x86-64 in any of these: {searched}; \
+         install it, or leave --makedumpfile out",
+        path.display()
+    )]
+    Missing {
+        /// The program or library that needs it.
+        path: PathBuf,
+        /// Its name.
+        library: String,
+        /// The directories, in order.
+        searched: String,
+    },
+    /// The built-in filter has no such level.
+    #[error(
+        "dump level {level} needs makedumpfile: add --makedumpfile PROGRAM, or use --dump-level \
+         17, 1 or 0"
+    )]
+    Level {
+        /// The level.
+        level: u8,
+    },
+}
+
 /// Why there is no initrd.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -185,6 +255,9 @@ pub enum Error {
     /// The modules cannot be put together.
     #[error(transparent)]
     Modules(#[from] Modules),
+    /// makedumpfile cannot be put into it.
+    #[error(transparent)]
+    Makedumpfile(#[from] Makedumpfile),
     /// The program was built without /init.
     #[error(
         "this kdump-loader was built without the /init of --capture: use --initrd FILE, or build \

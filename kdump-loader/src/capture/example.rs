@@ -72,7 +72,8 @@ impl Tree {
         self.plant(path, text.as_bytes());
     }
 
-    fn plant(&self, path: &str, bytes: &[u8]) {
+    /// Writes a file that is no text.
+    pub fn plant(&self, path: &str, bytes: &[u8]) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();

@@ -1,6 +1,9 @@
 //! The whole initrd, on a made-up machine.
 
+use capture_init::DumpLevel;
+
 use super::example::{PART_UUID, RELEASE, Tree};
+use super::makedumpfile::example::Elf;
 use super::*;
 use crate::initrd::Initrd;
 
@@ -56,7 +59,7 @@ fn options_are_in_the_task() {
     tree.mount("/", "/var/crash", "ext4");
     tree.module("ext4", "fs", &[]);
     let options = Options {
-        dump_level: Some(DumpLevel::All),
+        dump_level: Some(0),
         capture_timeout: Some(90),
         keep_dumps: Some(2),
         keep_bytes: Some(20 << 30),
@@ -67,6 +70,59 @@ fn options_are_in_the_task() {
     assert_eq!(task.timeout_seconds, Some(90));
     assert_eq!(task.keep, Keep { count: 2, bytes: Some(20 << 30) });
     assert_eq!(task.modules, ["/modules/virtio_blk.ko", "/modules/ext4.ko"]);
+}
+
+/// Options for a dump by the makedumpfile of a machine.
+fn by_makedumpfile(tree: &Tree, version: &'static str) -> Options {
+    let program = Elf { text: version, ..Elf::default() };
+    tree.plant("usr/bin/makedumpfile", &program.bytes());
+    let path = tree.path("usr/bin/makedumpfile");
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    Options { makedumpfile: Some("/usr/bin/makedumpfile".into()), ..options("/dev/vdb1") }
+}
+
+#[test]
+fn makedumpfile_is_in_the_initrd_and_the_built_in_filter_leaves_out_no_more() {
+    let tree = Tree::new();
+    let options = by_makedumpfile(&tree, "makedumpfile: version 1.7.8 (lzo\tenabled");
+    let made = made(&tree, &options).unwrap();
+    let task = task(&made);
+    assert_eq!(task.makedumpfile.unwrap(), ["-l", "-d", "31"]);
+    assert_eq!(task.level, DumpLevel::NoFreeOrZeroes);
+    let initrd = Initrd::read(&made.initrd.bytes[..], |_| true).unwrap();
+    assert!(initrd.kept["bin/makedumpfile"].starts_with(b"\x7fELF"));
+    assert!(made.notes[1].contains("makedumpfile 1.7.8 with 0 libraries"), "{}", made.notes[1]);
+    assert_eq!(made.warning, None);
+    assert!(made.files.keys().all(|key| is_in_initrd(key)), "{:?}", made.files.keys());
+    assert!(made.files[makedumpfile::KEY].path.ends_with("/usr/bin/makedumpfile"));
+    let without = super::tests::made(&tree, &self::options("/dev/vdb1")).unwrap();
+    assert!(made.room > without.room);
+}
+
+#[test]
+fn makedumpfile_that_keeps_free_pages_is_warned_about() {
+    let tree = Tree::new();
+    let options = by_makedumpfile(&tree, "makedumpfile: version 1.7.6 (");
+    let words = made(&tree, &options).unwrap().warning.unwrap();
+    assert!(words.contains("1.7.6 does not know the page types of Linux 6.12.43"), "{words}");
+    tree.write("proc/sys/kernel/osrelease", "6.1.0-57-amd64\n");
+    // The capture kernel has its modules, whatever kernel is running.
+    assert_eq!(made(&tree, &options).unwrap().warning, None);
+}
+
+#[test]
+fn other_levels_need_makedumpfile() {
+    let tree = Tree::new();
+    let options = Options { dump_level: Some(31), ..options("/dev/vdb1") };
+    let error = made(&tree, &options).unwrap_err().to_string();
+    assert!(error.contains("level 31 needs makedumpfile"), "{error}");
+    let with =
+        Options { dump_level: Some(16), ..by_makedumpfile(&tree, "makedumpfile: version 1.7.8 (") };
+    let task = task(&made(&tree, &with).unwrap());
+    assert_eq!(
+        (task.makedumpfile.unwrap().join(" "), task.level),
+        ("-c -d 16".into(), DumpLevel::All)
+    );
 }
 
 #[test]

@@ -92,14 +92,22 @@ pub fn run(arguments: &Estimate) -> Result<(), Error> {
     let target = arguments.capture.clone().or(options.as_ref().and_then(|it| it.capture.clone()));
     let named = target.is_some();
     let target = target.unwrap_or_else(|| Place::Directory(DEFAULT_TARGET.into()));
-    let ours = Options { capture: Some(target.clone()), ..Options::new(kernel.path.clone()) };
+    let configured_program = || options.as_ref().and_then(|it| it.makedumpfile.clone());
+    let makedumpfile = arguments.makedumpfile.clone().or_else(configured_program);
+    let program = makedumpfile
+        .as_ref()
+        .map_or(String::new(), |program| format!(" --makedumpfile {}", program.display()));
+    let capture = Some(target.clone());
+    let ours = Options { capture, makedumpfile, ..Options::new(kernel.path.clone()) };
     let mut ways = Vec::new();
     match capture::make(root, &ours, &kernel, &[]) {
         Ok(made) => ways.extend(made.map(|made| {
             let len = made.initrd.bytes.len() as u64;
-            Way::new(format!("--capture {target}"), init_size, len, made.room)
+            Way::new(format!("--capture {target}{program}"), init_size, len, made.room)
         })),
-        Err(error) if named => return Err(crate::arm::Error::from(error).into()),
+        Err(error) if named || arguments.makedumpfile.is_some() => {
+            return Err(crate::arm::Error::from(error).into());
+        }
         Err(error) => note(format_args!("no estimate for --capture: {}", in_full(&error))),
     }
     if let Some(options) = &options
@@ -194,14 +202,20 @@ mod tests {
     const KERNELS: [(&str, u64); 3] =
         [("6.12.118", 58_580_992), ("6.12.118", 58_646_528), ("7.3.4", 63_148_032)];
     const INITRD: u64 = 2_263_000;
+    /// Debian's makedumpfile 1.7.8, and its libraries.
+    const MAKEDUMPFILE: u64 = 5_043_168;
 
     #[test]
     fn sizes_that_were_enough_in_tests_are_what_is_estimated() {
         let of = |(release, kernel): (&str, u64)| {
-            let safe = Room::safe_of_capture(Some(release), 0);
+            let safe = Room::safe_of_capture(Some(release), 0, None);
             Way::new("--capture".into(), kernel, INITRD, safe).crashkernel_mib
         };
         assert_eq!(KERNELS.map(of), [80, 80, 96]);
+        let (release, kernel) = KERNELS[0];
+        let safe = Room::safe_of_capture(Some(release), 0, Some(MAKEDUMPFILE));
+        let way = Way::new("--makedumpfile".into(), kernel, INITRD + MAKEDUMPFILE, safe);
+        assert_eq!(way.crashkernel_mib, 88);
     }
 
     #[test]

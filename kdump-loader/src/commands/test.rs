@@ -95,9 +95,10 @@ fn options(arguments: &Test) -> Result<Option<Options>, Error> {
     }
     let from_record = || {
         let record = armed?;
-        let place = record.origin.as_ref()?.options.get("capture")?;
-        let capture = Some(Place::parse(place).ok()?);
-        Some(Options { capture, ..Options::new(record.kernel.into()) })
+        let options = &record.origin.as_ref()?.options;
+        let capture = Some(Place::parse(options.get("capture")?).ok()?);
+        let makedumpfile = options.get("makedumpfile").map(PathBuf::from);
+        Some(Options { capture, makedumpfile, ..Options::new(record.kernel.into()) })
     };
     if let Some(options) = from_record() {
         return Ok(Some(options));

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use capture_init::DumpLevel;
 use loader::cmdline::{self, Base};
 use loader::image::Summary;
 use loader::kernel::{self, uki};
@@ -15,11 +14,11 @@ use super::Target;
 use super::files::Files;
 use crate::arm::record::origin::Origin;
 use crate::arm::record::{Call, Record};
-use crate::capture::{Place, id_words};
+use crate::capture::{Place, id_words, makedumpfile};
 use crate::findings::{Code, Finding};
 use crate::initrd::Initrd;
 use crate::options::config::Config;
-use crate::options::words::saving::dump_level_number;
+use crate::options::words::saving::default_level;
 
 /// Limit of a kernel's file. In a larger one, such as a vmlinux with debug information, the release
 /// stays unknown.
@@ -39,7 +38,9 @@ pub(super) struct Made {
     /// Where it saves the dump.
     pub target: Target,
     /// What it leaves out, with makedumpfile's numbers.
-    pub level: i64,
+    pub level: u8,
+    /// The makedumpfile in it, as a file of the running machine.
+    pub makedumpfile: Option<PathBuf>,
     /// Its bytes; 0 before it is made.
     pub len: u64,
     /// Bytes of memory that the capture kernel needs besides the image, if that is known.
@@ -121,10 +122,10 @@ impl Capture {
         let capture = Self::read(files, kernel, initrd, command_line, by_file);
         match options.capture.clone() {
             Some(place) => {
-                let level = options.dump_level.unwrap_or(DumpLevel::NoFreeOrZeroes);
                 let made = Made {
                     target: target(&place, None),
-                    level: dump_level_number(level),
+                    level: options.level(),
+                    makedumpfile: options.makedumpfile.clone(),
                     len: 0,
                     room: None,
                 };
@@ -229,9 +230,11 @@ impl Made {
     fn armed(origin: &Origin) -> Option<Self> {
         let place = Place::parse(origin.options.get("capture")?).ok()?;
         let level = origin.options.get("dump_level").and_then(|level| level.parse().ok());
+        let makedumpfile = origin.files.get(makedumpfile::KEY).map(|file| (&file.path).into());
         Some(Self {
             target: target(&place, origin.target.as_ref()),
-            level: level.unwrap_or_else(|| dump_level_number(DumpLevel::NoFreeOrZeroes)),
+            level: level.unwrap_or_else(|| default_level(makedumpfile.is_some())),
+            makedumpfile,
             len: origin.initrd_len?,
             room: origin.room,
         })

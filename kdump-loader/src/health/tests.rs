@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use loader::describe::elfcorehdr;
 use loader::describe::listing::Listing;
+use loader::files::identity::FileIdentity;
 use loader::machine::{Machine, Present, example};
 use loader::request::{self, Request};
 use tempfile::TempDir;
@@ -234,6 +235,30 @@ fn initrd_of_capture_is_known_to_save_the_dump_to_its_target() {
     // As if another disk had taken its place.
     armed.write("dev/vdb", "");
     assert_eq!(armed.found(), ["config_changed", "room_to_spare", "target_missing"]);
+}
+
+#[test]
+fn makedumpfile_of_capture_that_keeps_free_pages_is_found() {
+    let armed = Armed::new();
+    Tree::on(armed.root.path());
+    let program = |version: &str| {
+        armed.write("usr/bin/makedumpfile", &format!("makedumpfile: version {version} ("));
+        armed.record(|record| {
+            let origin = record.origin.as_mut().unwrap();
+            let place = Place::parse("/dev/vdb1").unwrap();
+            origin.options.insert("capture".into(), place.to_string());
+            origin.target = capture::target_now(armed.root.path(), &place);
+            origin.initrd_len = Some(1 << 20);
+            let path = armed.root.path().join("usr/bin/makedumpfile");
+            let mut file = FileIdentity::of(&path).unwrap();
+            file.path = "/usr/bin/makedumpfile".into();
+            origin.files.insert(capture::makedumpfile::KEY.into(), file);
+            record.initrd = None;
+        });
+        armed.found().contains(&"makedumpfile_too_old")
+    };
+    assert!(program("1.7.6"));
+    assert!(!program("1.7.7"));
 }
 
 #[test]

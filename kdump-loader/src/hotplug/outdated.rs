@@ -249,7 +249,7 @@ impl Armed {
         let is_new = |name: &&String| !origin.watchdogs.contains(name);
         let started = wished.watchdogs.iter().filter(is_new).cloned();
         reasons.extend(started.map(|name| Reason::WatchdogStarted { name }));
-        let wished = wished.clone().with_modules_of(origin);
+        let wished = wished.clone().with_initrd_of(origin);
         // If the option names another file now, the option has changed, not the file.
         for (what, identity) in &origin.files {
             let renamed = origin.options.get(what) != wished.options.get(what);

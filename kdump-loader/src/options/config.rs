@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use toml::{Spanned, Table, Value};
 
 use crate::options::Options;
+use crate::options::words::saving::built_in;
 pub use error::{Defect, Error};
 
 /// The default path, below the root.
@@ -52,7 +53,8 @@ pub const NOT_FOR_FILE: [&str; 11] = [
 ];
 
 /// Keys that only apply with `capture`.
-const WITH_CAPTURE: [&str; 4] = ["dump_level", "capture_timeout", "keep_dumps", "keep_bytes"];
+const WITH_CAPTURE: [&str; 5] =
+    ["makedumpfile", "dump_level", "capture_timeout", "keep_dumps", "keep_bytes"];
 
 /// Which system call arms the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,7 +125,7 @@ impl Config {
             let value = match entry.key.as_str() {
                 "kernel" => Value::String(entry.path(release)?),
                 "initrd" => Value::String(entry.first_path(release, &exists)?),
-                "purgatory" => Value::String(entry.absolute_path()?),
+                "purgatory" | "makedumpfile" => Value::String(entry.absolute_path()?),
                 "file" => {
                     file = file_policy(&entry.string()?).map_err(|message| entry.wrong(message))?;
                     continue;
@@ -146,7 +148,13 @@ impl Config {
         {
             return Err(Defect::NotForFile { line: entry.line, key: entry.key.clone() });
         }
-        let options = typed(options.into()).expect("each key was accepted alone");
+        let options: Options = typed(options.into()).expect("each key was accepted alone");
+        if options.makedumpfile.is_none()
+            && built_in(options.level()).is_none()
+            && let Some(entry) = entries.iter().find(|entry| entry.key == "dump_level")
+        {
+            return Err(Defect::OnlyMakedumpfile { line: entry.line, level: options.level() });
+        }
         Ok(Self { options, file })
     }
 }

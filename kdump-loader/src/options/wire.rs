@@ -54,9 +54,9 @@ wire!(engine: loader::request::EngineChoice, String,
 wire!(capture: Option<crate::capture::Place>, String,
     |text| crate::capture::Place::parse(text).map(Some),
     |place| place.as_ref().map(ToString::to_string).unwrap_or_default());
-wire!(dump_level: Option<capture_init::DumpLevel>, i64,
+wire!(dump_level: Option<u8>, i64,
     |text| crate::options::words::saving::dump_level(text).map(Some),
-    |level| level.map(crate::options::words::saving::dump_level_number).unwrap_or_default());
+    |level| level.unwrap_or_default().into());
 wire!(capture_timeout: Option<u32>, i64,
     |text| crate::options::words::saving::capture_timeout(text).map(Some),
     |seconds| seconds.unwrap_or_default().into());

@@ -198,10 +198,10 @@ mod tests {
             .lines()
             .filter_map(disabled)
             .filter(|line| !is_one_of(line, &["kernel", "initrd", "append", "reuse_cmdline"]))
-            .partition(|line| is_one_of(line, &["capture", "dump_level", "keep_"]));
+            .partition(|line| is_one_of(line, &["capture", "makedumpfile", "dump_level", "keep_"]));
         let with = |lines: Vec<&str>| CONFIGURATION_TEXT.to_owned() + &lines.join("\n");
         Config::parse(&with(others), "6.12.0").unwrap();
-        assert_eq!(capture.len(), 5);
+        assert_eq!(capture.len(), 6);
         let without_initrd = with(capture).replace("\ninitrd = ", "\n#initrd = ");
         Config::parse(&without_initrd, "6.12.0").unwrap();
     }

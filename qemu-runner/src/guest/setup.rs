@@ -24,6 +24,7 @@ pub mod guest {
     /// Both, with the capture kernel's usual command line, in one file.
     pub const UKI: &str = "/boot/capture.efi";
     pub const VMLINUX: &str = "/boot/vmlinux";
+    pub const MAKEDUMPFILE: &str = "/usr/bin/makedumpfile";
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +53,8 @@ pub struct Setup {
     pub watchdog: bool,
     /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
     pub makedumpfile: bool,
+    /// The same in the first kernel's, which the loader can put into an initrd that it makes.
+    pub first_makedumpfile: bool,
     pub packaging: Packaging,
     pub peer: bool,
     pub peer_with_ours: bool,
@@ -155,6 +158,7 @@ impl Default for Setup {
             signals: false,
             watchdog: false,
             makedumpfile: true,
+            first_makedumpfile: false,
             packaging: Packaging::BzImage,
             peer: false,
             peer_with_ours: false,

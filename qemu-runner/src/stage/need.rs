@@ -26,6 +26,8 @@ pub(crate) enum Need {
     HugePages,
     FiveLevels,
     Makedumpfile,
+    /// makedumpfile 1.7.7 or newer, which finds the free pages of Linux 6.12.
+    NewMakedumpfile,
     Kexec,
     /// udev and flock, and the programs that watch and crash a guest.
     Storm,
@@ -91,6 +93,7 @@ impl Need {
         match self {
             Self::Kernel(series) => context.kernel(series).map(drop),
             Self::Makedumpfile => context.makedumpfile().map(drop),
+            Self::NewMakedumpfile => context.new_makedumpfile().map(drop),
             Self::Kexec => context.kexec().map(drop),
             Self::Storm => {
                 context.udev()?;
@@ -107,6 +110,15 @@ impl Need {
             Self::DropIns => all_built(context, DROP_INS),
             Self::CrashHotplug | Self::NoCrashHotplug | Self::Hotplug | Self::Kcore => Ok(()),
             Self::KexecFile | Self::Lockdown | Self::HugePages | Self::FiveLevels => Ok(()),
+        }
+    }
+
+    /// The part of `cargo xtask setup` that it is, if only the laboratory fetches that.
+    pub(crate) fn laboratory_part(self) -> Option<&'static str> {
+        match self {
+            Self::Kernel(context::FULL) => Some("full-kernel"),
+            Self::NewMakedumpfile => Some("new-makedumpfile"),
+            _ => None,
         }
     }
 

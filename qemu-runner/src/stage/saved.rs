@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-use capture_init::{RAW_HEADER_LEN, RawHeader, Record, State};
+use capture_init::{Format, RAW_HEADER_LEN, RawHeader, Record, State};
 use vmcore_filter::{Checked, DumpFile, PAGE_LEN, Page, PageState, Vmcore};
 
 use super::capture::{Crashed, PANIC};
@@ -21,6 +21,9 @@ use crate::machine::vm::Arrival;
 
 /// What it says when the dump is on the medium.
 const IS_SAVED: &str = "kdump-capture: the dump is saved in ";
+
+/// The level at which makedumpfile leaves out all that it can, which is its default here.
+const MAKEDUMPFILE_LEVEL: u32 = 31;
 
 /// What it, or its kernel (`out_of_memory`, mm/oom_kill.c), says if there will be none.
 const NO_DUMP: [&str; 3] =
@@ -110,17 +113,7 @@ impl Saved {
 
     /// Everything that must be true of a complete capture.
     pub fn expect_complete(&self, victim: &Victim) -> Result<(), Error> {
-        let Self { record, log, dump } = self;
-        check_eq!(record.state, State::Complete, "state in the record")?;
-        check_eq!(record.troubles, [""; 0], "troubles in the record")?;
-        check_eq!(record.kernel.as_deref(), Some(&*victim.release), "kernel in the record")?;
-        check!(log.contains(PANIC), "the log: expected {PANIC:?}, found {log}")?;
-        check!(dump.is_complete(), "the dump: expected to be complete")?;
-        let cpus = dump.notes().cpus() as usize;
-        check_eq!(cpus, victim.online_cpus, "NT_PRSTATUS notes in the dump, one per CPU")?;
-        let checked = self.check()?;
-        check_eq!((checked.missing, checked.damaged), (0, 0), "missing and damaged pages")?;
-        check_eq!(checked.saved, dump.pages(), "pages that can be read")?;
+        self.expect_whole(victim)?;
         for sentinel in &victim.sentinels {
             let found = self.page(sentinel.address)?;
             let expected = sentinel::pattern(sentinel.seed);
@@ -135,12 +128,44 @@ impl Saved {
         Ok(())
     }
 
+    /// Everything that must be true if makedumpfile has saved it, at the level that leaves out the
+    /// pages of programs, such as the sentinels.
+    pub fn expect_by_makedumpfile(&self, victim: &Victim) -> Result<(), Error> {
+        self.expect_whole(victim)?;
+        let format = self.record.dump.map(|dump| dump.format);
+        check_eq!(format, Some(Format::Makedumpfile), "format of the dump in the record")?;
+        check_eq!(self.dump.level(), MAKEDUMPFILE_LEVEL, "level in the dump")?;
+        for sentinel in &victim.sentinels {
+            let is_left_out = self.page(sentinel.address)?.is_none();
+            check!(is_left_out, "page of the dump at {:#x}: expected none", sentinel.address)?;
+        }
+        Ok(())
+    }
+
+    /// What must be true whatever was left out.
+    fn expect_whole(&self, victim: &Victim) -> Result<(), Error> {
+        let Self { record, log, dump } = self;
+        check_eq!(record.state, State::Complete, "state in the record")?;
+        check_eq!(record.troubles, [""; 0], "troubles in the record")?;
+        check_eq!(record.kernel.as_deref(), Some(&*victim.release), "kernel in the record")?;
+        check!(log.contains(PANIC), "the log: expected {PANIC:?}, found {log}")?;
+        check!(dump.is_complete(), "the dump: expected to be complete")?;
+        let cpus = dump.notes().cpus() as usize;
+        check_eq!(cpus, victim.online_cpus, "NT_PRSTATUS notes in the dump, one per CPU")?;
+        let checked = self.check()?;
+        check_eq!((checked.missing, checked.damaged), (0, 0), "missing and damaged pages")?;
+        check_eq!(checked.saved, dump.pages(), "pages that can be read")
+    }
+
     /// The dump must have left free pages out, and with them those of `First::free_pages`, except
-    /// the `listed` ones.
+    /// the `listed` ones. makedumpfile does not say how many it has left out.
     pub fn expect_without_freed(&self, listed: usize) -> Result<(), Error> {
-        let pages = self.record.dump.and_then(|dump| dump.pages);
-        let free = pages.map_or(0, |pages| pages.free);
-        check!(free > 0, "free pages that were left out: expected some, found {pages:?}")?;
+        if let Some(pages) = self.record.dump.and_then(|dump| dump.pages) {
+            check!(
+                pages.free > 0,
+                "free pages that were left out: expected some, found {pages:?}"
+            )?;
+        }
         let failed = |error: vmcore_filter::ReadError| Error::Failed(error.to_string());
         let (mut reader, mut page) = (self.dump.reader().map_err(failed)?, [0; PAGE_LEN as usize]);
         let mut found = 0;
@@ -158,9 +183,11 @@ impl Saved {
         let Record { dump, times, memory, .. } = &self.record;
         if let Some(dump) = dump {
             outcome.fact("dump: size", format!("{} bytes", dump.bytes));
-            let pages = dump.pages.unwrap_or_default();
-            let (all, free, zeroes) = (pages.all, pages.free, pages.zeroes);
-            outcome.fact("dump: pages", format!("{all}, of which {free} free, {zeroes} zeroes"));
+            let pages = dump.pages.map_or("unknown".to_owned(), |pages| {
+                let (all, free, zeroes) = (pages.all, pages.free, pages.zeroes);
+                format!("{all}, of which {free} free, {zeroes} zeroes")
+            });
+            outcome.fact("dump: pages", pages);
         }
         let (init, saved) = (times.init_ms, times.saved_ms.unwrap_or_default());
         outcome.fact("capture kernel to /init", format!("{init} ms"));

@@ -54,6 +54,9 @@ impl Stage<'_> {
         } else if setup.peer {
             first.program(context.kexec()?)?;
         }
+        if setup.first_makedumpfile {
+            first.program(context.makedumpfile()?)?;
+        }
         if setup.storm {
             first.program(context.udev()?)?;
             first.program(context.flock()?)?;

@@ -63,10 +63,10 @@ impl Origin {
         Self { options, files, target, watchdogs, initrd_len: None, room: None }
     }
 
-    /// The same, with the files of the modules of an `armed` image as they are now.
-    pub fn with_modules_of(mut self, armed: &Self) -> Self {
-        let modules = armed.files.iter().filter(|(key, _)| key.starts_with(capture::MODULE));
-        let now = modules.filter_map(|(key, file)| {
+    /// The same, with the files in the initrd of an `armed` image as they are now.
+    pub fn with_initrd_of(mut self, armed: &Self) -> Self {
+        let inside = armed.files.iter().filter(|(key, _)| capture::is_in_initrd(key));
+        let now = inside.filter_map(|(key, file)| {
             Some((key.clone(), FileIdentity::of(Path::new(&file.path)).ok()?))
         });
         self.files.extend(now.collect::<Vec<_>>());

@@ -1,21 +1,13 @@
 //! Estimates the size of the dump: the memory in use now that makedumpfile keeps.
 
-use std::cmp::Ordering;
-
 use super::super::capture::Capture;
 use super::super::files::Files;
 use super::super::saver::Service;
+use crate::capture::makedumpfile::version;
 use crate::findings::{Code, Finding};
 
-/// The first makedumpfile that knows the page types of Linux 6.12 (makedumpfile issue 16). Older
-/// ones exclude no free pages.
-const FIRST_GOOD: [u32; 3] = [1, 7, 7];
-/// The first Linux with the new page types.
-const PAGE_TYPES_CHANGED: [u32; 2] = [6, 12];
 /// The collector that leaves pages out.
 const MAKEDUMPFILE: &str = "makedumpfile";
-/// The text before the version in the program.
-const BANNER: &[u8] = b"makedumpfile: version ";
 /// Limit of the program's size. Debian's has 0.4 MB.
 const LARGEST: u64 = 16 << 20;
 
@@ -87,9 +79,7 @@ pub fn too_old(
     findings: &mut Vec<Finding>,
 ) -> bool {
     let release = files.line("proc/sys/kernel/osrelease").unwrap_or_default();
-    let affected = numbers::<2>(&release)
-        .is_some_and(|release| release.cmp(&PAGE_TYPES_CHANGED) != Ordering::Less);
-    if !affected || level(collector) & FREE == 0 || service == Service::Capture {
+    if !version::has_new_page_types(&release) || level(collector) & FREE == 0 {
         return false;
     }
     let in_initrd = || {
@@ -103,13 +93,18 @@ pub fn too_old(
             .iter()
             .find_map(|path| files.read(path, LARGEST).ok())
     };
-    let program = if service == Service::KdumpTools { on_root() } else { in_initrd() };
-    match program.as_deref().and_then(version) {
-        Some(version) if numbers::<3>(&version).is_some_and(|numbers| numbers < FIRST_GOOD) => {
-            let message = format!(
-                "makedumpfile {version} does not know the page types of Linux {release} and keeps \
-                 every free page: the dump is several times larger and slower"
-            );
+    let program = match service {
+        Service::KdumpTools => on_root(),
+        // Without makedumpfile, the built-in filter finds the free pages.
+        Service::Capture => match capture.made.as_ref().and_then(|it| it.makedumpfile.as_ref()) {
+            Some(program) => files.read(program, LARGEST).ok(),
+            None => return false,
+        },
+        _ => in_initrd(),
+    };
+    match program.as_deref().and_then(version::of) {
+        Some(version) if version::is_before_new_page_types(&version) => {
+            let message = version::keeps_free_pages(&version, &release);
             let remedy = "install makedumpfile 1.7.7 or newer, and rebuild the initrd if it \
                           contains makedumpfile";
             findings.push(Finding::new(Code::MakedumpfileTooOld, message).remedy(remedy));
@@ -127,24 +122,6 @@ pub fn too_old(
     }
 }
 
-/// The version text in a makedumpfile program.
-fn version(program: &[u8]) -> Option<String> {
-    let start = program.windows(BANNER.len()).position(|window| window == BANNER)? + BANNER.len();
-    let text = program.get(start..)?;
-    let end = text.iter().position(|byte| !byte.is_ascii_digit() && *byte != b'.')?;
-    String::from_utf8(text[..end].to_vec()).ok().filter(|version| !version.is_empty())
-}
-
-/// The first numbers of a version such as `6.12.43+deb13-amd64`.
-fn numbers<const COUNT: usize>(version: &str) -> Option<[u32; COUNT]> {
-    let mut numbers = [0; COUNT];
-    let mut parts = version.split(|character: char| !character.is_ascii_digit());
-    for number in &mut numbers {
-        *number = parts.next()?.parse().ok()?;
-    }
-    Some(numbers)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,23 +137,6 @@ mod tests {
         ] {
             assert_eq!(level(collector), expected, "{collector}");
         }
-    }
-
-    #[test]
-    fn version_is_found_in_the_program() {
-        assert_eq!(
-            version(b"\x7fELF..makedumpfile: version 1.7.6 (released on").as_deref(),
-            Some("1.7.6")
-        );
-        assert_eq!(version(b"\x7fELF"), None);
-        assert!(
-            numbers::<3>("1.7.6").unwrap() < FIRST_GOOD
-                && numbers::<3>("1.7.10").unwrap() > FIRST_GOOD
-        );
-        assert!(
-            numbers::<2>("6.6.1-amd64").unwrap() < PAGE_TYPES_CHANGED
-                && numbers::<2>("7.0").unwrap() >= PAGE_TYPES_CHANGED
-        );
     }
 
     #[test]

@@ -91,6 +91,14 @@ pub enum Defect {
         /// The key.
         key: String,
     },
+    /// Only makedumpfile has this level.
+    #[error("line {line}: `dump_level` {level} needs `makedumpfile`; add that, or use 17, 1 or 0")]
+    OnlyMakedumpfile {
+        /// The line.
+        line: usize,
+        /// The level.
+        level: u8,
+    },
     /// The key does not apply to an image that the kernel builds.
     #[error(
         "line {line}: `{key}` does not apply with file = \"always\", where the kernel builds the \

@@ -14,7 +14,7 @@ pub struct Key {
 }
 
 /// Every key, in the order of the manual page.
-pub const ALL: [Key; 21] = [
+pub const ALL: [Key; 22] = [
     Key {
         name: "kernel",
         value: "absolute path",
@@ -38,11 +38,19 @@ pub const ALL: [Key; 21] = [
                   together with initrd.",
     },
     Key {
+        name: "makedumpfile",
+        value: "absolute path",
+        default: "none: the built-in filter saves the dump",
+        meaning: "With capture, the makedumpfile that saves the dump. It is put into the initrd \
+                  with the shared libraries that it needs. If it fails, the built-in filter saves \
+                  the dump.",
+    },
+    Key {
         name: "dump_level",
-        value: "17, 1 or 0",
-        default: "17",
-        meaning: "With capture, what the dump leaves out: free pages and pages of zeroes, pages of \
-                  zeroes, or nothing.",
+        value: "17, 1 or 0; with makedumpfile a number from 0 to 31",
+        default: "17; with makedumpfile 31",
+        meaning: "With capture, what the dump leaves out: free pages and pages of zeroes (17), \
+                  pages of zeroes (1), or nothing (0). makedumpfile(8) has the other levels.",
     },
     Key {
         name: "capture_timeout",

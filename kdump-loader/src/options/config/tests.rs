@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use capture_init::DumpLevel;
 use handoff::{EngineId, OnCorrupt};
 use loader::cmdline::Base;
 use loader::request::{Confidential, Console, EngineChoice, SignalChoice};
@@ -72,14 +71,16 @@ fn every_key_has_the_effect_of_its_option() {
     let text = "
         kernel = '/boot/vmlinuz'
         capture = 'PARTUUID=9E2A5C11-03'
-        dump_level = 1
+        makedumpfile = '/usr/bin/makedumpfile'
+        dump_level = 30
         capture_timeout = 90
         keep_dumps = 2
         keep_bytes = '20G'
     ";
     let options = Options {
         capture: Some(Place::PartUuid("9e2a5c11-03".into())),
-        dump_level: Some(DumpLevel::NoZeroes),
+        makedumpfile: Some("/usr/bin/makedumpfile".into()),
+        dump_level: Some(30),
         capture_timeout: Some(90),
         keep_dumps: Some(2),
         keep_bytes: Some(20 << 30),
@@ -100,14 +101,33 @@ fn every_key_has_the_effect_of_its_option() {
 fn capture_and_initrd_exclude_each_other_and_keys_of_capture_need_it() {
     let message = refused("kernel = '/k'\ninitrd = '/i'\ncapture = '/var/crash'");
     assert!(message.contains("line 3") && message.contains("initrd of its own"), "{message}");
-    for line in ["dump_level = 1", "capture_timeout = 9", "keep_dumps = 9", "keep_bytes = '9G'"] {
+    for line in [
+        "makedumpfile = '/m'",
+        "dump_level = 1",
+        "capture_timeout = 9",
+        "keep_dumps = 9",
+        "keep_bytes = '9G'",
+    ] {
         let message = refused(&format!("kernel = '/k'\n{line}"));
         assert!(message.contains("line 2") && message.contains("with `capture`"), "{message}");
     }
-    for line in ["capture = 'var/crash'", "dump_level = 31", "keep_bytes = 'all'"] {
+    for line in
+        ["capture = 'var/crash'", "makedumpfile = 'm'", "dump_level = 32", "keep_bytes = 'all'"]
+    {
         let message = refused(&format!("kernel = '/k'\n{line}"));
         assert!(message.contains("line 2: the value of"), "{message}");
     }
+}
+
+#[test]
+fn levels_of_makedumpfile_need_makedumpfile() {
+    let text = "kernel = '/k'\ncapture = '/var/crash'\ndump_level = 31";
+    let message = refused(text);
+    assert!(message.contains("line 3") && message.contains("needs `makedumpfile`"), "{message}");
+    let level = |text: &str| parse(text).unwrap().options.level();
+    assert_eq!(level(&format!("{text}\nmakedumpfile = '/m'")), 31);
+    assert_eq!(level("kernel = '/k'\ncapture = '/var/crash'\nmakedumpfile = '/m'"), 31);
+    assert_eq!(level("kernel = '/k'\ncapture = '/var/crash'"), 17);
 }
 
 #[test]

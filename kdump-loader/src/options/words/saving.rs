@@ -2,37 +2,42 @@
 
 use capture_init::DumpLevel;
 
-use super::{Listed, unsigned};
+use super::unsigned;
 
-/// What is left out of a dump, with makedumpfile's numbers.
-pub const DUMP_LEVEL: [Listed; 3] =
-    [("17", "Free pages and pages of zeroes"), ("1", "Pages of zeroes"), ("0", "Nothing")];
+/// The levels of the built-in filter, with makedumpfile's numbers, which are sums of these:
+/// pages of zeroes (1), the page cache (2, 4), pages of programs (8), free pages (16).
+const BUILT_IN: [(u8, DumpLevel); 3] =
+    [(17, DumpLevel::NoFreeOrZeroes), (1, DumpLevel::NoZeroes), (0, DumpLevel::All)];
+/// makedumpfile's highest level, and its default here: all that it can leave out.
+const HIGHEST: u8 = 31;
+/// The default of the built-in filter.
+const DEFAULT: u8 = 17;
 /// Longest time in seconds: a day.
 const MOST_SECONDS: u32 = 24 * 60 * 60;
 /// Units of sizes, as powers of 1024.
 const UNITS: [(char, u32); 4] = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
 
-/// Parses a level of the dump.
-pub fn dump_level(text: &str) -> Result<DumpLevel, String> {
-    match text {
-        "17" => Ok(DumpLevel::NoFreeOrZeroes),
-        "1" => Ok(DumpLevel::NoZeroes),
-        "0" => Ok(DumpLevel::All),
-        _ => {
-            Err("not 17, 1 or 0; with makedumpfile's other levels, use the distribution's initrd \
-                  (--initrd)"
-                .into())
-        }
-    }
+/// Parses a level of the dump. Whether the built-in filter has it is for [`built_in`] to say.
+pub fn dump_level(text: &str) -> Result<u8, String> {
+    (0..=HIGHEST).find(|level| level.to_string() == text).ok_or_else(|| {
+        format!("not 17, 1 or 0, or with makedumpfile any number from 0 to {HIGHEST}")
+    })
 }
 
-/// The number that [`dump_level`] parses.
-pub fn dump_level_number(level: DumpLevel) -> i64 {
-    match level {
-        DumpLevel::NoFreeOrZeroes => 17,
-        DumpLevel::NoZeroes => 1,
-        DumpLevel::All => 0,
-    }
+/// The level of a dump for which none was chosen.
+pub fn default_level(by_makedumpfile: bool) -> u8 {
+    if by_makedumpfile { HIGHEST } else { DEFAULT }
+}
+
+/// The built-in filter's level of this number. None if only makedumpfile has it.
+pub fn built_in(level: u8) -> Option<DumpLevel> {
+    BUILT_IN.into_iter().find(|&(number, _)| number == level).map(|(_, level)| level)
+}
+
+/// The built-in filter's level that leaves out most of what `level` leaves out, and nothing else.
+pub fn nearest_built_in(level: u8) -> DumpLevel {
+    let within = |&(number, _): &(u8, DumpLevel)| number & !level == 0;
+    BUILT_IN.into_iter().find(within).map_or(DumpLevel::All, |(_, level)| level)
 }
 
 /// Parses the time that saving the dump may take.
@@ -63,13 +68,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_listed_level_is_parsed_and_printed() {
-        for (text, _) in DUMP_LEVEL {
-            let level = dump_level(text).unwrap();
-            assert_eq!(dump_level_number(level).to_string(), text);
+    fn levels_are_makedumpfiles_and_the_built_in_filter_has_three() {
+        for (text, level) in [("17", 17), ("1", 1), ("0", 0), ("31", 31)] {
+            assert_eq!(dump_level(text), Ok(level));
         }
-        for wrong in ["31", "", "-1", "16", "017"] {
+        for wrong in ["32", "", "-1", "017", "+1"] {
             assert!(dump_level(wrong).unwrap_err().contains("17, 1 or 0"), "{wrong}");
+        }
+        let built_in: Vec<u8> = (0..=HIGHEST).filter(|&it| built_in(it).is_some()).collect();
+        assert_eq!(built_in, [0, 1, 17]);
+        assert!([false, true].map(default_level) == [17, 31]);
+    }
+
+    #[test]
+    fn built_in_filter_leaves_out_nothing_that_makedumpfile_would_keep() {
+        for (level, expected) in [
+            (31, DumpLevel::NoFreeOrZeroes),
+            (17, DumpLevel::NoFreeOrZeroes),
+            (16, DumpLevel::All),
+            (15, DumpLevel::NoZeroes),
+            (30, DumpLevel::All),
+        ] {
+            assert_eq!(nearest_built_in(level), expected, "{level}");
         }
     }
 

@@ -10,6 +10,7 @@ use crate::evidence::outcome::{Outcome, SavedDump};
 use crate::guest::setup::Content;
 use crate::machine::DIMM_SIZE;
 use crate::machine::disk::Bus;
+use crate::stage::saved::Saved;
 use crate::stage::{First, RESET_DELAY_S, Setup, SetupDisk, Victim, guest};
 
 /// MiB of the disk for dumps. mkfs.xfs makes no filesystem below 300 MiB.
@@ -35,6 +36,8 @@ pub struct Case {
     pub crashkernel: &'static str,
     pub memory_mib: u64,
     pub cpus: u32,
+    /// Whether makedumpfile saves the dump.
+    pub by_makedumpfile: bool,
 }
 
 impl Case {
@@ -46,7 +49,13 @@ impl Case {
             Content::Xfs => "88M",
             Content::Nothing | Content::Ext4 | Content::Ext4Quota => "80M",
         };
-        Self { bus, content, series: None, crashkernel, memory_mib, cpus }
+        let by_makedumpfile = false;
+        Self { bus, content, series: None, crashkernel, memory_mib, cpus, by_makedumpfile }
+    }
+
+    /// The same with makedumpfile in the initrd.
+    pub const fn by_makedumpfile(self) -> Self {
+        Self { crashkernel: "88M", by_makedumpfile: true, ..self }
     }
 
     /// The same on Debian's newest kernel.
@@ -81,6 +90,7 @@ impl Case {
             dimm_size: if self.memory_mib < LARGE_MIB { DIMM_SIZE } else { LARGE_DIMM },
             spare_cpus: 1,
             makedumpfile: false,
+            first_makedumpfile: self.by_makedumpfile,
             disks: vec![disk(self.content), disk(Content::Nothing)],
             modules,
             ..Setup::default()
@@ -94,6 +104,21 @@ impl Case {
             Bus::Nvme => format!("/dev/nvme{number}n1p1"),
             Bus::Ahci | Bus::VirtioScsi => format!("/dev/sd{}1", letter(number)),
         }
+    }
+
+    /// The target of `--capture`, with the options that follow it.
+    pub fn target(&self, place: &str) -> String {
+        let program = format!(" --makedumpfile {}", guest::MAKEDUMPFILE);
+        format!("{place}{}", if self.by_makedumpfile { &program } else { "" })
+    }
+
+    /// Everything that must be true of the dump. Of freed pages, `listed` may be in it.
+    pub fn judge(&self, saved: &Saved, victim: &Victim, listed: usize) -> Result<(), Error> {
+        match self.by_makedumpfile {
+            true => saved.expect_by_makedumpfile(victim)?,
+            false => saved.expect_complete(victim)?,
+        }
+        saved.expect_without_freed(listed)
     }
 
     /// Leaves a complete dump in the evidence.

@@ -54,6 +54,10 @@ table! {
         |stage| directory(stage, Case::of(Bus::VirtioBlk, Content::Ext4Quota)),
         "`capture-ext4` with quotas: the initrd has the module that the kernel would request to \
          mount it", lab: Like("capture-ext4");
+    "capture-ext4-makedumpfile", [CrashHotplug, Mke2fs, NewMakedumpfile],
+        |stage| directory(stage, Case::of(Bus::VirtioBlk, Content::Ext4).by_makedumpfile()),
+        "`capture-ext4` with a makedumpfile that the loader puts into the initrd",
+        lab: Like("capture-ext4");
     "new-kernel-capture-ext4", [Kernel(NEW), CrashHotplug, Mke2fs],
         |stage| directory(stage, Case::of(Bus::VirtioBlk, Content::Ext4).on_new_kernel()),
         "`capture-ext4` in 96 MiB with Debian's newest kernel", lab: Like("capture-ext4");
@@ -77,16 +81,17 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     mount(&mut first, &case)?;
     first.vm.run_ok(&format!("mkdir {DIRECTORY}"))?;
     make_earlier(&mut first)?;
-    arm(&mut first, KEEP_TWO, &format!("of PARTUUID={}", part_uuid(0)))?;
+    arm(&mut first, &case.target(KEEP_TWO), &format!("of PARTUUID={}", part_uuid(0)))?;
     let dimm = first.grow()?;
     let listed = first.free_pages(&dimm)?;
     // Its journal has something to replay.
     first.vm.run_ok(&format!("echo unsynced >{MOUNTED}/unsynced"))?;
     // The machine has what it needs, and no more.
     let estimate = first.vm.run_ok(&format!(
-        "{} estimate --kernel {} --capture {DIRECTORY}",
+        "{} estimate --kernel {} --capture {}",
         guest::LOADER,
-        guest::KERNEL
+        guest::KERNEL,
+        case.target(DIRECTORY)
     ))?;
     first.note(&estimate);
     let needs = format!("crashkernel={} ", case.crashkernel);
@@ -106,8 +111,7 @@ fn directory(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     let [log, record] =
         ["dmesg.txt", "capture.json"].map(|name| first.vm.run_ok(&format!("cat {folder}/{name}")));
     let saved = Saved::copied(&record?, log?, &first.disk(1))?;
-    saved.expect_complete(&victim)?;
-    saved.expect_without_freed(listed)?;
+    case.judge(&saved, &victim, listed)?;
     let files = first.vm.run_ok(&format!("ls -1 {folder}"))?;
     check_eq!(files, "capture.json\ndmesg.txt\nvmcore", "files in {folder}")?;
     saved.note(&mut first.stage.outcome, after);

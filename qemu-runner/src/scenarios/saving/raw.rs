@@ -27,6 +27,10 @@ table! {
     "full-kernel-capture-raw-virtio-scsi", [Kernel(FULL), CrashHotplug],
         |stage| raw(stage, on(Bus::VirtioScsi).on_full_kernel()),
         "`full-kernel-capture-raw` on a SCSI disk", lab: Like("capture-raw");
+    "capture-raw-makedumpfile", [CrashHotplug, NewMakedumpfile],
+        |stage| raw(stage, on(Bus::VirtioBlk).by_makedumpfile()),
+        "`capture-raw` with a makedumpfile that the loader puts into the initrd with its libraries",
+        lab: Like("capture-raw");
     "capture-raw-4g", [CrashHotplug],
         |stage| raw(stage, Case { memory_mib: 4 << 10, cpus: 1, ..on(Bus::VirtioBlk) }),
         "`capture-raw` on a machine of 4 GiB with one CPU", lab: Like("capture-raw");
@@ -47,7 +51,7 @@ fn raw(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     let mut first = stage.boot(&case.setup())?;
     first.load_drivers()?;
     let target = format!("PARTUUID={}", part_uuid(0));
-    arm(&mut first, &target, &format!("the dump goes to {target}"))?;
+    arm(&mut first, &case.target(&target), &format!("the dump goes to {target}"))?;
     let dimm = first.grow()?;
     let listed = first.free_pages(&dimm)?;
     let image = first.disk(0);
@@ -56,8 +60,7 @@ fn raw(stage: &mut Stage<'_>, case: Case) -> Result<(), Error> {
     crashed.orderly_reset()?;
 
     let saved = Saved::in_partition(&image)?;
-    saved.expect_complete(&crashed.victim)?;
-    saved.expect_without_freed(listed)?;
+    case.judge(&saved, &crashed.victim, listed)?;
     saved.note(&mut crashed.stage.outcome, after);
     case.note(&mut crashed.stage.outcome, &crashed.victim, after, saved.record);
     if crashed.stage.context.keeps_dump() {
