@@ -43,8 +43,8 @@ pub struct Task {
     pub timeout_seconds: Option<u32>,
     /// Which earlier dumps stay. Meaningless for a raw partition, which has one dump.
     pub keep: Keep,
-    /// Whether /init runs the program at [`MAKEDUMPFILE_PATH`] before its own filter, and with which
-    /// arguments before the two files.
+    /// Whether /init runs the program at [`MAKEDUMPFILE_PATH`] before its own filter, and with
+    /// which arguments before the two files.
     pub makedumpfile: Option<Vec<String>>,
     /// Watchdogs that ran when the image was armed, by the names that their drivers give them in
     /// `identity` (Documentation/ABI/testing/sysfs-class-watchdog). Their modules are among

@@ -26,11 +26,11 @@ const IN_GATE: [&str; 2] = ["capture-raw", "capture-ext4"];
 /// How to read the table.
 const NOTES: &str = "\
 Each run boots a machine under QEMU (TCG) with Debian's kernel for cloud machines (`full-kernel-*`:
-the one for every machine, whose drivers are modules), arms it with `load --capture`, adds a DIMM of 1 GiB and a CPU, frees memory with known content, and panics it.
-A dump counts if everything in it was checked: each page can be read, a page written to the DIMM
-is there, freed pages are not, each CPU has its notes, and the log has the panic. In
-`*-makedumpfile`, makedumpfile saves a dump of level 31, which must not have the page: it is a
-program's.
+the one for every machine, whose drivers are modules), arms it with `load --capture`, adds a DIMM of
+1 GiB and a CPU, frees memory with known content, and panics it. A dump counts if everything in it
+was checked: each page can be read, a page written to the DIMM is there, freed pages are not, each
+CPU has its notes, and the log has the panic. In `*-makedumpfile`, makedumpfile saves a dump of
+level 31, which must not have that page: it is a program's.
 
 * **memory**: of the machine before the DIMM, and its CPUs.
 * **free**: the least available memory of the capture kernel that /init has seen, of all runs.

@@ -81,8 +81,8 @@ enum Name {
     /// For readers of a dump: crash, and the debug symbols of kernel 6.12 (320 MB). Fetched only
     /// if it is named
     Readers,
-    /// Debian's kernel 6.12 for every machine (110 MB), in which drivers of disks and filesystems are
-    /// modules. Fetched only if it is named
+    /// Debian's kernel 6.12 for every machine (110 MB), in which drivers of disks and filesystems
+    /// are modules. Fetched only if it is named
     FullKernel,
     /// makedumpfile of Debian unstable, which finds the free pages of Linux 6.12 and newer. Fetched
     /// only if it is named

@@ -1,4 +1,5 @@
-//! `[6]` The initrd: /init, its task, the modules, makedumpfile, and what a process expects to exist.
+//! `[6]` The initrd: /init, its task, the modules, makedumpfile, and what a process expects to
+//! exist.
 //!
 //! *On entry* their bytes. *On exit* a newc archive (Documentation/driver-api/early-userspace/
 //! buffer-format.rst) that depends on nothing else: the same input gives the same bytes.

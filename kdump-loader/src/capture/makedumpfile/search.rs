@@ -1,6 +1,7 @@
 //! `[5a]` The directories in which ld.so finds libraries on this machine.
 //!
-//! ld.so itself asks a cache, which ldconfig(8) makes from /etc/ld.so.conf. Here, that file is read.
+//! ld.so itself asks a cache, which ldconfig(8) makes from /etc/ld.so.conf. Here, that file is
+//! read.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! `[5a]` What a makedumpfile says of itself in its texts: its version, and which compressions it was
-//! built with. It is not run.
+//! `[5a]` What a makedumpfile says of itself in its texts: its version, and which compressions it
+//! was built with. It is not run.
 
 use std::cmp::Ordering;
 
