@@ -38,6 +38,7 @@ pub(crate) mod saving {
     pub(super) mod directory; // to a directory
     pub(super) mod removed; // after memory was removed
     pub(super) mod trouble; // what goes wrong after the panic
+    pub(super) mod makedumpfile; // one that fails
     pub(super) mod watchdog; // a watchdog that was running
     pub(super) mod filesystem; // what goes wrong with a filesystem
     pub(super) mod least; // with how little memory
@@ -68,6 +69,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         saving::directory::all(),
         saving::removed::all(),
         saving::trouble::all(),
+        saving::makedumpfile::all(),
         saving::watchdog::all(),
         saving::filesystem::all(),
         saving::least::all(),

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use capture_init::{Format, RawHeader, State};
 
-use super::case::{arm, arming};
-use crate::error::{Error, check, check_eq, expect_words};
+use super::case::arm;
+use crate::error::{Error, check, check_eq};
 use crate::machine::disk::{Bus, PARTITION_AT, part_uuid};
 use crate::scenario::table;
 use crate::stage::saved::Saved;
@@ -18,7 +18,7 @@ use crate::stage::{Crashed, First, PANIC, Setup, SetupDisk, Stage};
 const CRASHKERNEL: &str = "80M";
 /// MiB of memory, and of a disk that is large enough for an unfiltered copy of it.
 const MEMORY: u64 = 512;
-const DISK: u64 = 640;
+pub(super) const DISK: u64 = 640;
 /// MiB of a disk that is too small for the dump.
 pub(super) const SMALL_DISK: u64 = 24;
 /// The disk's nodes in the first kernel.
@@ -27,8 +27,6 @@ const PARTITION_NODE: &str = "/dev/nvme0n1p1";
 /// Where the magic number of ext4 is, and its bytes (fs/ext4/ext4.h, `s_magic`).
 const EXT4_AT: u64 = 1080;
 const EXT4: [u8; 2] = [0x53, 0xef];
-/// The program that claims to be makedumpfile.
-const PROGRAM: &str = "/tmp/makedumpfile";
 /// A line of VMCOREINFO without which free pages cannot be found.
 const LINE: &[u8] = b"OFFSET(page.private)=";
 /// And one without which its log cannot be found.
@@ -63,10 +61,6 @@ table! {
         lab: Like("capture-full");
     "capture-killed", [], killed,
         "the filter is killed for lack of memory: /init makes an unfiltered copy",
-        lab: Like("capture-full");
-    "capture-makedumpfile-fails", [], makedumpfile_fails,
-        "what is no makedumpfile is refused, and the armed image stays; a makedumpfile that fails \
-         after the panic leaves the dump to the built-in filter",
         lab: Like("capture-full");
     "capture-vmcoreinfo", [], vmcoreinfo,
         "VMCOREINFO lacks a line: the dump has all pages, and says why",
@@ -162,41 +156,6 @@ fn killed(stage: &mut Stage<'_>) -> Result<(), Error> {
     check_eq!(record.dump.map(|dump| dump.format), Some(Format::Elf), "format of the dump")?;
     check_eq!(record.troubles.len(), 1, "troubles in the record")?;
     Saved::expect_copy_in_partition(&image, &crashed.victim)
-}
-
-fn makedumpfile_fails(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = armed(stage, SetupDisk::of(Bus::Nvme, DISK), "")?;
-    // A program that claims to be makedumpfile, and has no such applet.
-    first.vm.run_ok(&format!(
-        "cp /bin/busybox {PROGRAM} && printf 'makedumpfile: version 9.9.9 (' >>{PROGRAM}"
-    ))?;
-    let target = format!("PARTUUID={}", part_uuid(0));
-    for (program, words) in [
-        ("/bin/busybox", "/bin/busybox is not makedumpfile"),
-        ("/init", "/init is not a program for x86-64"),
-    ] {
-        let command = arming(&format!("{target} --makedumpfile {program}"));
-        let said = first.vm.run_to(1, &format!("{command} 2>&1"))?;
-        expect_words("`load`", &said, &[words])?;
-        first.expect_armed(true, "after a program was refused")?;
-    }
-    let options = format!("{target} --makedumpfile {PROGRAM}");
-    arm(&mut first, &options, "makedumpfile 9.9.9 with 0 libraries saves the dump")?;
-    let image = first.disk(0);
-    let mut crashed = first.panic(None)?;
-    let said = [
-        "the dump by makedumpfile failed: makedumpfile failed: exit status: 127; trying the dump \
-         without free pages next",
-        "the dump is saved in ",
-        RESET,
-    ];
-    expect_end(&mut crashed, &said)?;
-    let saved = Saved::in_partition(&image)?;
-    check_eq!(saved.record.state, State::Complete, "state in the record")?;
-    check_eq!(saved.record.troubles.len(), 1, "troubles in the record")?;
-    let format = saved.record.dump.map(|dump| dump.format);
-    check_eq!(format, Some(Format::KdumpCompressed), "format of the dump")?;
-    check_eq!(saved.check()?.saved, saved.dump.pages(), "pages that can be read")
 }
 
 fn vmcoreinfo(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -332,7 +291,7 @@ pub(super) fn setup(disk: SetupDisk) -> Setup {
 }
 
 /// Boots a machine with this disk, and arms it to save to the disk's partition.
-fn armed<'s, 'c>(
+pub(super) fn armed<'s, 'c>(
     stage: &'s mut Stage<'c>,
     disk: SetupDisk,
     options: &str,
