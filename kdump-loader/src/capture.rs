@@ -21,6 +21,7 @@ mod drivers; // [3] what the running kernel uses for it
 mod watchdog; // [3a] watchdogs that run, and their drivers
 mod modules; // [4] what the capture kernel needs for all of them
 mod modprobe; // [4b] parameters of modules
+mod iommus; // [4c] what the capture kernel takes for them
 mod packed; // [5] its modules' files
 pub mod makedumpfile; // [5a] makedumpfile, and what it needs
 mod archive; // [6] the initrd
@@ -169,7 +170,7 @@ fn around(
             Some(&release),
             largest.unwrap_or(0),
             program.as_ref().map(Makedumpfile::files_len),
-        ),
+        ) + iommus::memory(files),
         warning: program.and_then(|program| too_old(files, &program.version)),
         target: found.target,
         node: found.disk.node(),

@@ -35,7 +35,7 @@ pub(super) fn look(
         cmdline::cpu_limit(&capture.command_line).unwrap_or(u32::MAX).min(possible_cpus(files));
     let release = capture.release.as_deref();
     let Room { least, safe } = match capture.made.as_ref().and_then(|made| made.room) {
-        Some(safe) => Room { least: 0, safe },
+        Some(safe) => Room { least: Room::least_of_capture(release), safe },
         None => Room::needed(release, unpacked, cpus),
     };
     // Sizes for `--capture` are known better than those for other initrds.

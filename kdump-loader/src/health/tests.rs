@@ -232,6 +232,19 @@ fn initrd_of_capture_is_known_to_save_the_dump_to_its_target() {
     assert_eq!(room(1000), ["little_room"]);
     assert_eq!(room(180), [] as [&str; 0]);
     assert_eq!(room(20), ["room_to_spare"]);
+    let mut used = 0;
+    armed.record(|record| used = record.image.as_ref().unwrap().used());
+    let least = loader::place::room::Room::least_of_capture(None);
+    for (free, expected) in [(least - 1, "too_little_room"), (least, "little_room")] {
+        armed.write("sys/kernel/kexec_crash_size", &format!("{}\n", used + free - (16 << 20)));
+        assert_eq!(room(1000), [expected]);
+    }
+    armed.write(
+        "sys/kernel/kexec_crash_size",
+        "201326592
+",
+    );
+    assert_eq!(room(20), ["room_to_spare"]);
     // As if another disk had taken its place.
     armed.write("dev/vdb", "");
     assert_eq!(armed.found(), ["config_changed", "room_to_spare", "target_missing"]);

@@ -34,6 +34,11 @@ const SERIES_7: u32 = 7;
 const CAPTURE_6: u64 = 19 * MIB;
 /// The same for Linux 7: 96 MiB with an image of 66 MiB.
 const CAPTURE_7: u64 = 30 * MIB;
+/// With less than this, and the parameters of `--capture`, no kernel reached user space: 64 MiB
+/// failed for Linux 6.12 with an image of 60 MiB.
+const CAPTURE_LEAST_6: u64 = 4 * MIB;
+/// The same for Linux 7: 80 MiB failed with an image of 65 MiB.
+const CAPTURE_LEAST_7: u64 = 15 * MIB;
 
 /// What a module may take while it is loaded within these: less than the dump needs later. With
 /// 12 MB (xfs) and `swiotlb=1024`, 88 MiB were enough for Linux 6.12, and left 10 MiB unused.
@@ -77,6 +82,11 @@ impl Room {
         let run = makedumpfile.map_or(0, run);
         // makedumpfile runs after the modules are loaded.
         base.saturating_add(module.saturating_sub(MODULE_IN_CAPTURE).max(run))
+    }
+
+    /// With less than this, no kernel of `--capture` that was measured reached user space.
+    pub fn least_of_capture(release: Option<&str>) -> u64 {
+        if is_before_7(release) { CAPTURE_LEAST_6 } else { CAPTURE_LEAST_7 }
     }
 
     fn and(self, more: u64) -> Self {
