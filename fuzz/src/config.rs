@@ -125,6 +125,10 @@ fn check_defect(text: &str, defect: &Defect) {
         Defect::OnlyCapture { line, key } => {
             assert!((1..=lines).contains(line) && KEYS.contains(&key.as_str()), "{defect}");
         }
+        Defect::OnlyMakedumpfile { line, .. } => {
+            let both = ["dump_level", "makedumpfile"].iter().all(|key| text.contains(key));
+            assert!((1..=lines).contains(line) && both, "{defect}");
+        }
         Defect::NoKernel => {}
     }
 }
