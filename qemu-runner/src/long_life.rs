@@ -121,7 +121,7 @@ pub fn reloads(context: &Context, count: u32) -> Result<Vec<Look>, Error> {
 }
 
 /// Devices come and go, drawn from the seed, with the installed udev rule, until there were `count`
-/// events. Every [`EVENTS_PER_LOOK`] events, when all are answered, the elfcorehdr must list the
+/// events. Every `EVENTS_PER_LOOK` events, when all are answered, the elfcorehdr must list the
 /// memory that is there. At the end it must be, byte for byte, what a fresh image gets.
 pub fn devices(
     context: &Context,
