@@ -18,8 +18,8 @@ use crate::range::Range;
 use crate::record;
 use crate::repository::{Repository, explain};
 
-const RECORD: &str = "docs/capture-matrix.jsonl";
-pub const TABLE: &str = "docs/capture-matrix.md";
+const RECORD: (&str, Figures) = ("docs/capture-matrix.jsonl", Figures::Times);
+const TABLE: &str = "docs/capture-matrix.md";
 /// The scenarios of the gate; the others are like one of them.
 const IN_GATE: [&str; 2] = ["capture-raw", "capture-ext4"];
 
@@ -64,7 +64,7 @@ pub struct Run {
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
-        let report = self.measure(repo)?;
+        let report = self.measure(repo, RECORD)?;
         record::print(repo, TABLE, self.recorded.write, &report)?;
         let failed = report.runs.iter().filter(|run| run.result.is_err()).count();
         ensure!(failed == 0, "{failed} of {} runs have no complete dump", report.runs.len());
@@ -72,7 +72,7 @@ impl Args {
     }
 
     /// The runs, and those that the record had.
-    pub fn measure(&self, repo: &Repository) -> Result<Report> {
+    pub fn measure(&self, repo: &Repository, record: (&str, Figures)) -> Result<Report> {
         let rows: Vec<&Scenario> = scenarios().iter().filter(|row| self.wants(row)).collect();
         ensure!(!rows.is_empty(), "no scenario of the matrix has one of these names");
         let parts: BTreeSet<&str> = rows.iter().flat_map(|row| row.laboratory_parts()).collect();
@@ -93,7 +93,6 @@ impl Args {
             let line = run.sentence();
             Ok((run, line))
         };
-        let record = (RECORD, Figures::Times);
         let (machine, runs) = self.recorded.series(repo, record, all, is_of, measure)?;
         Ok(Report { machine, runs })
     }

@@ -53,7 +53,9 @@ impl Options {
         measure: impl Fn(R) -> Result<(T, String)>,
     ) -> Result<(Machine, Vec<T>)> {
         let here = Machine::here(repo)?;
-        let (machine, mut measured) = match self.resume {
+        // Without a record, everything is lacking.
+        let goes_on = self.resume && repo.root.join(path).exists();
+        let (machine, mut measured) = match goes_on {
             true => {
                 let (machine, measured) = read(repo, path)?;
                 (here.after(machine, figures)?, measured)

@@ -2,9 +2,9 @@
 //!
 //! *On entry*: nothing; what is missing is brought and built.
 //!
-//! *On exit*: the tables of `capture`, `savers` and `free-pages`, and one that sums them up, on
-//! stdout; with `--write` also in docs/, with their records. A target that is missed is an error
-//! at the end.
+//! *On exit*: the tables of `savers` and `free-pages`, and one that sums them up with the dumps of
+//! five machines, on stdout; with `--write` also in docs/, with their records. A target that is
+//! missed is an error at the end.
 
 use std::fmt;
 
@@ -13,11 +13,15 @@ use qemu_runner::SavedDump;
 use qemu_runner::savers::{MEMORY_MIB, Saved, Saver};
 
 use crate::free_pages::{LARGEST, Row};
+use crate::machine::{Figures, Machine};
 use crate::range::Range;
 use crate::record;
 use crate::repository::Repository;
 use crate::{capture, free_pages, savers};
 
+/// How many panics left a dump. The times of these runs mean nothing: the machine may have had
+/// other work.
+const DUMPS: (&str, Figures) = ("docs/capture-targets.jsonl", Figures::Counts);
 const TABLE: &str = "docs/capture-targets.md";
 /// Machines of different size, and the crash memory in MiB in which each must leave a dump.
 const MACHINES: [(&str, u64); 5] = [
@@ -34,12 +38,12 @@ const SLOWEST: f64 = 1.0;
 
 /// How to read the table.
 const NOTES: &str = "\
-Written by `cargo lab targets --write`, under QEMU (TCG). It runs `cargo lab capture` with these
-machines, `cargo lab savers` and `cargo lab free-pages`. Their tables say on which machine and when:
-[capture-matrix.md](capture-matrix.md), [savers.md](savers.md), [free-pages.md](free-pages.md).
+Machines of QEMU (TCG) panic as those of [capture-matrix.md](capture-matrix.md) do. The command also
+runs `cargo lab savers` and `cargo lab free-pages`, whose tables say when and where they were
+measured: [savers.md](savers.md), [free-pages.md](free-pages.md).
 
-Speed is by CPU time, the least of all kernels: the median of our runs beside the median of
-makedumpfile's, taken in turns.
+* **speed**: by CPU time, the least of all kernels: the median of our runs beside the median of
+  makedumpfile's, taken in turns.
 ";
 
 /// Measure everything that `load --capture` is to reach: memory, time, size, free pages, speed
@@ -62,15 +66,15 @@ impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
         let Self { dumps, savers, runs, recorded } = self;
         let only = MACHINES.map(|(name, _)| name.to_owned()).into();
-        let capture =
-            capture::Args { count: *dumps, only, recorded: recorded.clone() }.measure(repo)?;
-        record::print(repo, capture::TABLE, recorded.write, &capture)?;
+        let dumps_of = capture::Args { count: *dumps, only, recorded: recorded.clone() };
+        let capture = dumps_of.measure(repo, DUMPS)?;
         let savers = savers::Args { count: *savers, recorded: recorded.clone() }.measure(repo)?;
         record::print(repo, savers::TABLE, recorded.write, &savers)?;
         let free_pages =
             free_pages::Args { runs: *runs, recorded: recorded.clone() }.measure(repo)?;
         record::print(repo, free_pages::TABLE, recorded.write, &free_pages)?;
         let report = Report {
+            machine: capture.machine,
             targets: MACHINES
                 .iter()
                 .map(|&machine| memory(machine, &capture.runs, *dumps))
@@ -97,6 +101,8 @@ struct Target {
 }
 
 struct Report {
+    /// Where panics were counted.
+    machine: Machine,
     targets: Vec<Target>,
 }
 
@@ -174,9 +180,13 @@ fn pages(rows: &[Row]) -> [Target; 3] {
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "# What `--capture` is to reach\n\n{NOTES}")?;
+        let Self { machine, targets } = self;
+        writeln!(out, "# What `--capture` is to reach\n")?;
+        writeln!(out, "Written by `cargo lab targets --write` on {machine}.\n")?;
+        write!(out, "{}", machine.took_part())?;
+        writeln!(out, "{NOTES}")?;
         writeln!(out, "| what | target | measured | beside | |\n| --- | --- | --- | --- | --- |")?;
-        for Target { what, wanted, measured, theirs, is_met } in &self.targets {
+        for Target { what, wanted, measured, theirs, is_met } in targets {
             let met = if *is_met { "met" } else { "**missed**" };
             writeln!(out, "| {what} | {wanted} | {measured} | {theirs} | {met} |")?;
         }
@@ -210,8 +220,9 @@ mod tests {
             theirs: "27.0 s".into(),
             is_met,
         };
-        let text =
-            Report { targets: vec![target("time", true), target("more", false)] }.to_string();
+        let machine = crate::machine::tests::machine();
+        let text = Report { machine, targets: vec![target("time", true), target("more", false)] }
+            .to_string();
         assert!(text.contains("| time | at most 10 s | 9.0 s | 27.0 s | met |\n"), "{text}");
         assert!(
             text.ends_with("| more | at most 10 s | 9.0 s | 27.0 s | **missed** |\n"),
