@@ -183,7 +183,7 @@ fn row(out: &mut fmt::Formatter<'_>, name: &str, runs: &[&Run]) -> fmt::Result {
     )
 }
 
-fn plural(count: u32) -> &'static str {
+pub fn plural(count: u32) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 

@@ -132,7 +132,8 @@ fn memory((name, most_mib): (&str, u64), runs: &[capture::Run], wanted: u32) -> 
     let what = match saved.first() {
         Some(SavedDump { release, memory_mib, cpus, .. }) => {
             let release = release.split(['+', '-']).next().unwrap_or_default();
-            format!("dumps of {} GiB, {cpus} CPUs, Linux {release} (`{name}`)", memory_mib >> 10)
+            let cpus = format!("{cpus} CPU{}", capture::plural(*cpus));
+            format!("dumps of {} GiB, {cpus}, Linux {release} (`{name}`)", memory_mib >> 10)
         }
         None => format!("dumps of `{name}`"),
     };
