@@ -129,7 +129,8 @@ pub fn paths(name: &str) -> (String, String) {
     (format!("docs/storm/{name}.jsonl"), format!("docs/storm/{name}.md"))
 }
 
-/// How long the most outdated list of memory had been so. What is in flight is no delay.
+/// How long the oldest change that a dump misses had been done. A change that was still going on does
+/// not count.
 fn outdated_ms(panicked: &[&Panicked]) -> u64 {
     let late = panicked.iter().filter(|one| one.cause != Cause::InFlight);
     late.filter_map(|one| one.outdated_ms).max().unwrap_or(0)

@@ -74,7 +74,8 @@ impl Folder {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Bytes that a capture may still write to the filesystem. What is unknown is no limit.
+    /// Bytes that a capture may still write to the filesystem. Without an answer of the kernel,
+    /// there is no limit.
     fn room(&self) -> u64 {
         let Ok(space) = rustix::fs::statvfs(&self.path) else { return u64::MAX };
         let free = space.f_bavail.saturating_mul(space.f_frsize);

@@ -66,7 +66,8 @@ impl Output for Target {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let at = self.at(offset, bytes.len() as u64)?;
         self.written += bytes.len() as u64;
-        if self.written > self.place.room {
+        // A partition's room is where it ends.
+        if !self.place.is_partition && self.written > self.place.room {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.file.write_all_at(bytes, at)
@@ -119,6 +120,13 @@ mod tests {
         assert_eq!(bytes.len(), 16384);
         assert!(bytes[..4096].iter().chain(&bytes[4104..]).all(|&byte| byte == 0xee));
         assert_eq!(&bytes[4096..4104], b"dump\0\0\0\0");
+    }
+
+    #[test]
+    fn partition_has_room_for_what_is_written_again() {
+        let (_dir, place) = partition(8192);
+        let mut target = Target::open(&place).unwrap();
+        (0..3).for_each(|_| target.write_at(0, &[1; 8192]).unwrap());
     }
 
     #[test]

@@ -37,7 +37,7 @@ const DMA_END: u64 = 1 << 32;
 /// is encrypted (SME), without which it reads the dump's memory as it is on the bus.
 const INHERITED: [&str; 2] = ["console", "mem_encrypt"];
 
-/// Adds the defaults, and the running kernel's values of others.
+/// Adds the defaults, and how the running kernel's command line sets consoles and encryption.
 pub fn complete(base: &mut Base, running: &[u8], bounces: bool) {
     let missing = |&&(name, _): &&Default| !cmdline::has_parameter(&base.line, name);
     let bounce = if bounces { None } else { Some(&BOUNCE) };

@@ -1,5 +1,5 @@
-//! `capture-makedumpfile-fails`: programs of `--makedumpfile` that are none, or that fail after the
-//! panic. What a makedumpfile saves is judged in `raw` and `directory`.
+//! `capture-makedumpfile-fails`: files that `load --makedumpfile` must refuse, and a program that
+//! fails after the panic. `raw` and `directory` judge the dumps of a makedumpfile that works.
 
 use capture_init::{Format, State};
 
