@@ -26,7 +26,7 @@ const MOST_KERNEL: u64 = 256 << 20;
 /// Files whose content is needed: the services' settings, makedumpfile for its version, this
 /// project's note, and dracut's list of modules.
 fn is_kept(name: &str) -> bool {
-    name.starts_with("etc/") && name.ends_with("kdump.conf")
+    super::dump_target::is_copy(name)
         || name == super::saver::NOTE
         || super::saver::DRACUT_MODULES.contains(&name)
         || Path::new(name).file_name().is_some_and(|name| name == "makedumpfile")

@@ -15,7 +15,7 @@ mod need; // the size of the dump
 mod settings; // the services' own settings
 
 use need::Need;
-pub(super) use settings::kdump_tools_is_off;
+pub(super) use settings::{is_copy, kdump_tools_is_off, suse_saves_only_a_log};
 
 /// The best compression of a dump. Free space below this fraction is certainly too little.
 const BEST_COMPRESSION: u64 = 10;
@@ -64,6 +64,8 @@ struct Settings {
     target: Target,
     /// The command that makes the dump.
     collector: String,
+    /// Bytes that the program leaves free. If fewer are, it deletes the dump.
+    kept_free: u64,
 }
 
 pub(super) fn look(
@@ -104,7 +106,8 @@ pub(super) fn look(
                     );
                 }
             }
-            room(directory, device::free(files, &path), need, findings);
+            let kept = settings.kept_free;
+            room(directory, device::free(files, &path, kept), kept, need, findings);
         }
         Target::Device { device, directory } => match device::block_device(files, device) {
             None => {
@@ -119,13 +122,13 @@ pub(super) fn look(
                 let mounted = device::mounted(files, &block);
                 let free = match (directory, mounted) {
                     (None, _) => device::size(files, &block),
-                    (Some(_), Some(mount_point)) => device::free(files, &mount_point),
+                    (Some(_), Some(mount_point)) => device::free(files, &mount_point, 0),
                     (Some(_), None) => None,
                 };
-                room(device, free, need, findings);
+                room(device, free, 0, need, findings);
             }
         },
-        Target::Virtiofs { .. } => room(&settings.target.to_string(), None, need, findings),
+        Target::Virtiofs { .. } => room(&settings.target.to_string(), None, 0, need, findings),
         Target::Network(place) => {
             let message = format!(
                 "the dump goes to {place}: whether the capture kernel can reach it and has room \
@@ -140,13 +143,25 @@ pub(super) fn look(
     Some(settings.target)
 }
 
-fn room(place: &str, free: Option<u64>, need: Option<Need>, findings: &mut Vec<Finding>) {
+/// Compares the bytes that are `free` for the dump, besides those `kept` free, with those that it
+/// needs.
+fn room(
+    place: &str,
+    free: Option<u64>,
+    kept: u64,
+    need: Option<Need>,
+    findings: &mut Vec<Finding>,
+) {
     let mib = |bytes: u64| bytes >> 20;
+    let besides = match kept {
+        0 => String::new(),
+        kept => format!(" besides the {} MiB that its settings keep free", mib(kept)),
+    };
     let remedy = "free space there, or set a larger target in the settings of the service";
     match (free, need) {
         (Some(free), Some(Need { least, .. })) if free < least / BEST_COMPRESSION => {
             let message = format!(
-                "{place} has {} MiB free, but a dump of the memory in use now needs about {} MiB \
+                "{place} has {} MiB free{besides}, but a dump of the memory in use now needs about {} MiB \
                  before compression",
                 mib(free),
                 mib(least)
@@ -155,7 +170,7 @@ fn room(place: &str, free: Option<u64>, need: Option<Need>, findings: &mut Vec<F
         }
         (Some(free), Some(Need { most, .. })) if free < most => {
             let message = format!(
-                "{place} has {} MiB free, but a dump of the memory in use now may need {} MiB \
+                "{place} has {} MiB free{besides}, but a dump of the memory in use now may need {} MiB \
                  before compression",
                 mib(free),
                 mib(most)
@@ -215,7 +230,7 @@ mod tests {
     fn target_is_full_if_even_a_compressed_dump_does_not_fit() {
         let codes = |free, least, most| {
             let mut findings = Vec::new();
-            room("/var/crash", free, Some(Need { least, most }), &mut findings);
+            room("/var/crash", free, 0, Some(Need { least, most }), &mut findings);
             findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
         };
         assert_eq!(codes(Some(100), 100, 100), []);
@@ -229,7 +244,7 @@ mod tests {
         );
         assert_eq!(codes(None, 100, 100), [Code::TargetUnknown]);
         let mut findings = Vec::new();
-        room("/var/crash", Some(100), None, &mut findings);
+        room("/var/crash", Some(100), 0, None, &mut findings);
         assert_eq!(findings[0].code, Code::TargetUnknown);
     }
 }

@@ -93,12 +93,26 @@ const IN_DRACUT: [(Service, &str); 2] =
 pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) -> Option<Saver> {
     let files = Files::new(root);
     let (name, in_initrd, service) = match in_initrd(capture) {
+        Some((Service::Own, name)) if name.is_empty() => {
+            findings.push(unknown(format!("the file /{NOTE} in the initrd names no program")));
+            return None;
+        }
         Some((service, name)) => (name, true, service),
         None => {
             let (service, name) = on_root(root, files, capture, findings)?;
             (name, false, service)
         }
     };
+    if service == Service::Suse
+        && let Some(place) = dump_target::suse_saves_only_a_log(files, capture)
+    {
+        let message =
+            format!("{name} saves only a log, because KDUMP_DUMPFORMAT is none in {place}");
+        let remedy = "set KDUMP_DUMPFORMAT=compressed in /etc/sysconfig/kdump, and rebuild the \
+                      initrd with mkdumprd";
+        findings.push(Finding::new(Code::SaverMissing, message).remedy(remedy));
+        return None;
+    }
     // A disk image has neither memory nor devices.
     let target = files
         .exists("proc/meminfo")

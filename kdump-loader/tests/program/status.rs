@@ -1,6 +1,7 @@
 //! `status` on prepared machines: text, JSON and metrics.
 
 mod states;
+mod suse;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,6 +17,20 @@ use states::{STATES, State};
 /// Runs `status` on the machine below `root`.
 fn status(root: &Path, arguments: &[&str]) -> Run {
     run(program().arg("status").arg("--root").arg(root).args(arguments))
+}
+
+/// The answer and the codes of the findings, as in `no: target_full`.
+fn told(machine: &Debian) -> String {
+    let json: serde_json::Value =
+        serde_json::from_str(&status(machine.root(), &["--json"]).stdout).unwrap();
+    let findings = json["findings"].as_array().unwrap().iter();
+    let codes = findings.map(|finding| format!(" {}", code_and_level(finding).0));
+    format!("{}:{}", json["answer"].as_str().unwrap(), codes.collect::<String>())
+}
+
+/// The text.
+fn said(machine: &Debian) -> String {
+    status(machine.root(), &[]).stdout
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -97,7 +98,11 @@ fn service_is_installed_checked_and_uninstalled_below_a_root() {
     );
     let (kdump, mut initrd) = (root.path().join("var/lib/kdump"), Vec::new());
     fs::create_dir_all(&kdump).unwrap();
-    cpio::newc::Builder::new("etc/kdump-loader/saver").write(&mut initrd, 0).finish().unwrap();
+    let name = b"mine\n";
+    let mut note =
+        cpio::newc::Builder::new("etc/kdump-loader/saver").write(&mut initrd, name.len() as u32);
+    note.write_all(name).unwrap();
+    note.finish().unwrap();
     cpio::newc::trailer(&mut initrd).unwrap();
     fs::write(kdump.join("initrd.img-6.12"), initrd).unwrap();
     let check = service(&["check"]);

@@ -227,13 +227,16 @@ pub fn size(files: Files<'_>, block: &str) -> Option<u64> {
     files.line(format!("{block}/size"))?.parse::<u64>().ok()?.checked_mul(SECTOR)
 }
 
-/// Free bytes on the file system of a directory, which need not exist yet.
-pub fn free(files: Files<'_>, directory: &str) -> Option<u64> {
+/// Free bytes on the file system of a directory, which need not exist yet, besides those that are
+/// `kept` free.
+pub fn free(files: Files<'_>, directory: &str, kept: u64) -> Option<u64> {
     let nearest =
         Path::new(directory).ancestors().find_map(|directory| files.find(directory).ok())?;
     let file_system = rustix::fs::fstatvfs(nearest).ok()?;
-    // Root writes the dump, so blocks reserved for root count as free.
-    file_system.f_bfree.checked_mul(file_system.f_frsize)
+    // Root writes the dump, so blocks reserved for root count as free. Those kept free are the
+    // ones that others see.
+    let blocks = if kept == 0 { file_system.f_bfree } else { file_system.f_bavail };
+    Some(blocks.checked_mul(file_system.f_frsize)?.saturating_sub(kept))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 
+mod suse; // those of openSUSE and SLES
+
 use super::{Settings, Target};
 use crate::health::capture::Capture;
 use crate::health::files::Files;
@@ -12,7 +14,6 @@ use crate::service::shell::{self, What};
 const LARGEST: u64 = 1 << 20;
 const KDUMP_TOOLS: &str = "etc/default/kdump-tools";
 const KDUMP_UTILS: &str = "etc/kdump.conf";
-const SUSE: &str = "etc/sysconfig/kdump";
 
 /// The default of all three services.
 const DEFAULT_DIRECTORY: &str = "/var/crash";
@@ -33,11 +34,6 @@ pub fn read(
     capture: &Capture,
     service: Service,
 ) -> Result<Option<Settings>, String> {
-    let text = |path: &str| match files.read(path, LARGEST) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(format!("the dump target is unknown: /{path} cannot be read: {error}")),
-    };
     Ok(Some(match service {
         Service::Own => return Ok(None),
         // What it leaves out has makedumpfile's numbers.
@@ -45,25 +41,46 @@ pub fn read(
             return Ok(capture.made.as_ref().map(|made| Settings {
                 target: made.target.clone(),
                 collector: format!("makedumpfile -d {}", made.level),
+                kept_free: 0,
             }));
         }
-        Service::KdumpTools => kdump_tools(&Variables::of(KDUMP_TOOLS, &text(KDUMP_TOOLS)?))?,
+        Service::KdumpTools => kdump_tools(&of_kdump_tools(&text(files, KDUMP_TOOLS)?))?,
         Service::KdumpUtils => {
             match capture.contents().and_then(|initrd| initrd.kept.get(KDUMP_UTILS)) {
                 // The capture kernel uses the copy in the initrd.
                 Some(copy) => kdump_utils(&String::from_utf8_lossy(copy)),
-                None => kdump_utils(&text(KDUMP_UTILS)?),
+                None => kdump_utils(&text(files, KDUMP_UTILS)?),
             }
         }
-        Service::Suse => suse(&Variables::of(SUSE, &text(SUSE)?))?,
+        Service::Suse => suse::settings(&suse::variables(files, capture)?)?,
     }))
+}
+
+/// The text of a settings file; empty if there is none.
+fn text(files: Files<'_>, path: &str) -> Result<String, String> {
+    match files.read(path, LARGEST) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(format!("the dump target is unknown: /{path} cannot be read: {error}")),
+    }
+}
+
+/// Whether an initrd's file is a copy of settings.
+pub fn is_copy(name: &str) -> bool {
+    name.starts_with("etc/") && name.ends_with("kdump.conf") || suse::is_copy(name)
+}
+
+/// The file in which openSUSE's settings request no dump, but only a log.
+pub fn suse_saves_only_a_log(files: Files<'_>, capture: &Capture) -> Option<String> {
+    let variables = suse::variables(files, capture).ok()?;
+    suse::saves_only_a_log(&variables).then_some(variables.place)
 }
 
 /// Whether kdump-tools saves no dumps: its script exits at once unless `USE_KDUMP` is a nonzero
 /// number.
 pub fn kdump_tools_is_off(files: Files<'_>) -> bool {
     let text = files.text(KDUMP_TOOLS).unwrap_or_default();
-    let variables = Variables::of(KDUMP_TOOLS, &text);
+    let variables = of_kdump_tools(&text);
     // A value that needs a shell may be nonzero.
     variables.value("USE_KDUMP").is_ok_and(|value| {
         !value.is_some_and(|value| value.parse().is_ok_and(|number: i64| number != 0))
@@ -72,12 +89,13 @@ pub fn kdump_tools_is_off(files: Files<'_>) -> bool {
 
 /// The variables of a settings file that shells source.
 struct Variables {
-    path: &'static str,
+    /// The file, for messages.
+    place: String,
     all: Vec<(String, Option<String>)>,
 }
 
 impl Variables {
-    fn of(path: &'static str, text: &str) -> Self {
+    fn of(place: String, text: &str) -> Self {
         let unclear = |line: usize| {
             let (name, _) = text
                 .lines()
@@ -92,20 +110,24 @@ impl Variables {
                 What::Assignment { name, value } => Some((name, value)),
                 What::Other => unclear(statement.line),
             });
-        Self { path, all: assignments.collect() }
+        Self { place, all: assignments.collect() }
     }
 
     /// The last value, if it is set and not empty.
     fn value(&self, name: &str) -> Result<Option<&str>, String> {
         match self.all.iter().rfind(|(assigned, _)| assigned == name) {
             Some((_, None)) => Err(format!(
-                "the dump target is unknown: the value of {name} in /{} needs a shell to evaluate",
-                self.path
+                "the dump target is unknown: the value of {name} in {} needs a shell to evaluate",
+                self.place
             )),
             Some((_, Some(value))) => Ok(Some(value.as_str()).filter(|value| !value.is_empty())),
             None => Ok(None),
         }
     }
+}
+
+fn of_kdump_tools(text: &str) -> Variables {
+    Variables::of(format!("/{KDUMP_TOOLS}"), text)
 }
 
 fn kdump_tools(variables: &Variables) -> Result<Settings, String> {
@@ -122,7 +144,7 @@ fn kdump_tools(variables: &Variables) -> Result<Settings, String> {
         Some(arguments) => format!("makedumpfile {arguments}"),
         None => DEFAULT_COLLECTOR.to_owned(),
     };
-    Ok(Settings { target, collector })
+    Ok(Settings { target, collector, kept_free: 0 })
 }
 
 fn kdump_utils(text: &str) -> Settings {
@@ -147,24 +169,8 @@ fn kdump_utils(text: &str) -> Settings {
         }
         (None, None, None) => Target::Directory(path.to_owned()),
     };
-    Settings { target, collector: value("core_collector").unwrap_or(DEFAULT_COLLECTOR).to_owned() }
-}
-
-fn suse(variables: &Variables) -> Result<Settings, String> {
-    let place = variables.value("KDUMP_SAVEDIR")?.unwrap_or(DEFAULT_DIRECTORY);
-    let target = match place.split_once("://") {
-        None | Some(("file", _)) => {
-            Target::Directory(place.trim_start_matches("file://").to_owned())
-        }
-        Some(_) => Target::Network(place.to_owned()),
-    };
-    // KDUMP_DUMPFORMAT=none copies everything (kdump(5)).
-    let collector =
-        match (variables.value("KDUMP_DUMPFORMAT")?, variables.value("KDUMP_DUMPLEVEL")?) {
-            (Some("none"), _) => "cp".to_owned(),
-            (_, level) => format!("makedumpfile -d {}", level.unwrap_or("31")),
-        };
-    Ok(Settings { target, collector })
+    let collector = value("core_collector").unwrap_or(DEFAULT_COLLECTOR).to_owned();
+    Settings { target, collector, kept_free: 0 }
 }
 
 #[cfg(test)]
@@ -177,7 +183,7 @@ mod tests {
 
     #[test]
     fn settings_of_kdump_tools_are_parsed_as_by_its_script() {
-        let read = |text| kdump_tools(&Variables::of(KDUMP_TOOLS, text)).unwrap();
+        let read = |text| kdump_tools(&of_kdump_tools(text)).unwrap();
         assert_eq!(read("").target, directory("/var/crash"));
         assert_eq!(
             read("KDUMP_COREDIR=\"/srv/crash\"\n#NFS=\"no\"\n").target,
@@ -196,7 +202,7 @@ mod tests {
 
     #[test]
     fn value_that_needs_a_shell_is_unknown() {
-        let read = |text| kdump_tools(&Variables::of(KDUMP_TOOLS, text));
+        let read = |text| kdump_tools(&of_kdump_tools(text));
         for text in [
             "USE_KDUMP=1\nNFS=$(cat /etc/server)\n",
             "NFS=\"$SERVER:/export\"\n",
@@ -226,18 +232,5 @@ mod tests {
             Target::Network("user@server (ssh)".into())
         );
         assert_eq!(read("core_collector scp # all of it").collector, "scp");
-    }
-
-    #[test]
-    fn settings_of_suse_are_parsed_as_by_its_program() {
-        let read = |text| suse(&Variables::of(SUSE, text)).unwrap();
-        assert_eq!(read("KDUMP_SAVEDIR=\"file:///var/crash\"").target, directory("/var/crash"));
-        assert_eq!(read("KDUMP_SAVEDIR=\"/var/crash\"").target, directory("/var/crash"));
-        assert_eq!(
-            read("KDUMP_SAVEDIR='nfs://server/x'").target,
-            Target::Network("nfs://server/x".into())
-        );
-        assert_eq!(read("KDUMP_DUMPLEVEL=\"0\"").collector, "makedumpfile -d 0");
-        assert_eq!(read("KDUMP_DUMPFORMAT=none").collector, "cp");
     }
 }
