@@ -114,7 +114,7 @@ impl Disk {
     /// What uses it now, if anything does. A dump would destroy that.
     pub fn user(&self, files: Files<'_>) -> Option<String> {
         let block = format!("{BLOCK}/{}", self.name);
-        if let Some(point) = crate::health::dump_target::device::mounted(files, &block) {
+        if let Some(point) = crate::health::dump_target::mounts::mounted(files, &block) {
             return Some(format!("it is mounted at {point}"));
         }
         let node = self.node();

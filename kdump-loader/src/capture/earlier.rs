@@ -11,7 +11,7 @@ use capture_init::{RAW_HEADER_LEN, RECORD_FILE, RawHeader, Record};
 
 use super::Place;
 use super::disk::Disk;
-use crate::health::dump_target::device;
+use crate::health::dump_target::mounts;
 use crate::health::files::Files;
 
 /// Limit of a record's file.
@@ -21,7 +21,7 @@ const LARGEST: u64 = 1 << 20;
 pub fn last(files: Files<'_>, place: &Place) -> Option<Record> {
     match place {
         Place::Directory(path) => {
-            let directory = device::real_path(files, path.to_str()?).ok()?;
+            let directory = mounts::real_path(files, path.to_str()?).ok()?;
             let records = in_directory(files, &directory).into_iter().map(|(_, record)| record);
             records.max_by_key(|record| record.began)
         }

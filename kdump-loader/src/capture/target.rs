@@ -12,7 +12,7 @@ use capture_init::{DiskId, Filesystem, Target, signatures};
 use super::disk::{self, Disk};
 use super::error::{Error, Refused};
 use super::place::Place;
-use crate::health::dump_target::device::{self, Mount};
+use crate::health::dump_target::mounts::{self, Mount};
 use crate::health::files::Files;
 
 /// A target on this machine.
@@ -77,7 +77,7 @@ fn directory(files: Files<'_>, directory: &Path) -> Result<(Disk, Filesystem, St
         reason,
     };
     // An access to such a mount may hang.
-    let path = device::real_path(files, text)
+    let path = mounts::real_path(files, text)
         .map_err(|mount| refused(&mount, "which the /init of --capture cannot reach"))?;
     if !files.exists(&path) {
         return Err(Refused::Missing { path: directory.into() });
@@ -85,7 +85,7 @@ fn directory(files: Files<'_>, directory: &Path) -> Result<(Disk, Filesystem, St
     if !files.is_directory(&path) {
         return Err(Refused::NotDirectory { path: directory.into() });
     }
-    let mount = device::mount_of(files, &path)
+    let mount = mounts::mount_of(files, &path)
         .ok_or_else(|| Refused::NoMount { directory: directory.into() })?;
     let filesystem = match mount.kind.as_str() {
         "ext4" => Filesystem::Ext4,

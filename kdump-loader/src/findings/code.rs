@@ -139,7 +139,8 @@ codes! {
                                                            free page of Linux 6.12 and newer.";
     MakedumpfileUnknown = "makedumpfile_unknown", Note, "The version of makedumpfile is unknown.";
     TargetUnknown = "target_unknown", Warning, "The dump target, or its free space, is unknown.";
-    TargetMissing = "target_missing", Error, "The device for the dump is not on this machine.";
+    TargetMissing = "target_missing", Error, "The device for the dump, or the one with the program \
+                                              that saves it, is not on this machine.";
     TargetVolatile = "target_volatile", Error, "The dump target is in memory, so the next boot \
                                                 would lose the dump.";
     TargetFull = "target_full", Error, "The dump target has too little room even for a compressed \
@@ -148,8 +149,10 @@ codes! {
                                             compresses well.";
     TargetOnNetwork = "target_on_network", Warning, "The dump goes to another machine, which was \
                                                      not checked.";
-    TargetEncrypted = "target_encrypted", Unknown, "The dump target is encrypted, and whether the \
-                                                    capture kernel can open it is unknown.";
+    TargetEncrypted = "target_encrypted", Unknown, "The dump target, or the root file system with \
+                                                    the program that saves the dump, is \
+                                                    encrypted, and whether the capture kernel can \
+                                                    open it is unknown.";
     UnseenPanic = "unseen_panic", Warning, "The last panic left no dump that was found, and \
                                             `kdump-loader last` has not been run since.";
     Advice = "advice", Warning, "Another warning of `load` about the armed image.";

@@ -10,7 +10,8 @@ use super::files::Files;
 use super::saver::Service;
 use crate::findings::{Code, Finding};
 
-pub(crate) mod device; // the device of a directory, and whether it is encrypted
+pub(crate) mod device; // a block device, and whether it is encrypted
+pub(crate) mod mounts; // the mount of a directory
 mod need; // the size of the dump
 mod settings; // the services' own settings
 
@@ -85,14 +86,14 @@ pub(super) fn look(
     let need = need::bytes(files, &settings.collector, old);
     match &settings.target {
         Target::Directory(directory) => {
-            let path = match device::real_path(files, directory) {
+            let path = match mounts::real_path(files, directory) {
                 Ok(path) => path,
                 Err(mount) => {
                     findings.push(not_asked(directory, &mount));
                     return Some(settings.target);
                 }
             };
-            if let Some(mount) = device::mount_of(files, &path) {
+            if let Some(mount) = mounts::mount_of(files, &path) {
                 encrypted(files, capture, &mount.device, directory, findings);
                 if mount.is_volatile {
                     let message = format!(
@@ -119,7 +120,7 @@ pub(super) fn look(
             }
             Some(block) => {
                 encrypted(files, capture, &block, device, findings);
-                let mounted = device::mounted(files, &block);
+                let mounted = mounts::mounted(files, &block);
                 let free = match (directory, mounted) {
                     (None, _) => device::size(files, &block),
                     (Some(_), Some(mount_point)) => device::free(files, &mount_point, 0),
@@ -186,7 +187,7 @@ fn room(
 }
 
 /// The finding about a directory that was not accessed, because its file system may not respond.
-fn not_asked(directory: &str, mount: &device::Mount) -> Finding {
+fn not_asked(directory: &str, mount: &mounts::Mount) -> Finding {
     let (code, remedy) = match mount.is_on_network() {
         true => (Code::TargetOnNetwork, "test one panic, and look for the dump"),
         false => (Code::TargetUnknown, "set a directory on a disk in the settings of the service"),
@@ -199,7 +200,8 @@ fn not_asked(directory: &str, mount: &device::Mount) -> Finding {
     Finding::new(code, message).remedy(remedy)
 }
 
-fn encrypted(
+/// Reports that `place` is on an encrypted volume, if its device is one or is on one.
+pub(super) fn encrypted(
     files: Files<'_>,
     capture: &Capture,
     block: &str,

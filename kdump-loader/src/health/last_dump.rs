@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use capture_init::{Extent, LOG_FILE, RawHeader, Record, State};
 use serde::Serialize;
 
-use super::dump_target::{Target, device};
+use super::dump_target::{Target, device, mounts};
 use super::files::Files;
 use crate::capture::earlier;
 
@@ -120,7 +120,7 @@ pub fn find(root: &Path, target: Option<&Target>, from: u64, until: u64) -> Last
         None => DEFAULT,
     };
     // A file system that may hang is not accessed.
-    let directory = match device::real_path(files, directory) {
+    let directory = match mounts::real_path(files, directory) {
         Ok(path) => path,
         Err(_) => return LastDump::Elsewhere { place: directory.to_owned() },
     };

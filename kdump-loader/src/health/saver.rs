@@ -1,6 +1,8 @@
 //! Finds the program that saves the dump: in the initrd, or started by a unit on the root file
 //! system that the capture kernel boots.
 
+mod root; // the root file system that has the program
+
 use std::fmt;
 use std::path::Path;
 
@@ -114,10 +116,12 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
         return None;
     }
     // A disk image has neither memory nor devices.
-    let target = files
-        .exists("proc/meminfo")
-        .then(|| dump_target::look(files, capture, service, findings))
-        .flatten();
+    let has_devices = files.exists("proc/meminfo");
+    let target =
+        has_devices.then(|| dump_target::look(files, capture, service, findings)).flatten();
+    if has_devices && !in_initrd {
+        root::look(files, capture, &name, findings);
+    }
     Some(Saver { name, in_initrd, target, service })
 }
 

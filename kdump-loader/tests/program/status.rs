@@ -1,5 +1,6 @@
 //! `status` on prepared machines: text, JSON and metrics.
 
+mod root;
 mod states;
 mod suse;
 
