@@ -212,7 +212,7 @@ pub struct Watch {
 pub struct Plan {
     #[command(flatten)]
     pub image: Options,
-    /// Plan for the machine of this snapshot, which has no modules for --capture
+    /// Plan for the machine of this snapshot; not with --capture, because it has no modules
     #[arg(long, value_name = "DIR", conflicts_with = "capture")]
     pub snapshot: Option<PathBuf>,
     /// Draw the crash region as SVG: segments, free memory, and what is hashed

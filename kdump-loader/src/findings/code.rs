@@ -68,8 +68,8 @@ codes! {
     ReloadInterrupted = "reload_interrupted", Warning, "A reload was interrupted.";
     ReloadDisabled = "reload_disabled", Note, "The armed image cannot be replaced: \
                                                `kernel.kexec_load_disabled` is 1.";
-    ConfigUnusable = "config_unusable", Warning, "The config has an error, so the next reload will \
-                                                  fail.";
+    ConfigUnusable = "config_unusable", Warning, "The config has an error or names a missing file, \
+                                                  so the next reload will fail.";
     OtherService = "other_service", Warning, "Another service also arms capture kernels.";
 
     // Does a crash reach the purgatory?

@@ -1,6 +1,6 @@
 //! Whether the armed image is up to date, and what its purgatory can do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use loader::describe::elfcorehdr;
 use loader::files::identity::FileIdentity;
@@ -16,6 +16,7 @@ use crate::capture::{self, Place};
 use crate::findings::{Code, Finding};
 use crate::hotplug::outdated::{Armed, Reason, Unknown};
 use crate::hotplug::queue::Queue;
+use crate::options::Options;
 use crate::options::config::FilePolicy;
 
 /// At this percentage of the crash region, a slightly larger image may not fit.
@@ -36,7 +37,14 @@ pub(super) fn look(
             let changed = match scene.config {
                 Some(config) => {
                     let wished = Origin::of(scene.root, &config.options, program);
-                    armed.wish_reasons(&wished, config.file)
+                    let mut changed = armed.wish_reasons(&wished, config.file);
+                    if let Some(path) = missing(&config.options, &wished)
+                        && changed.iter().any(is_of_an_option)
+                    {
+                        changed.retain(|reason| !is_of_an_option(reason));
+                        findings.push(unusable(path));
+                    }
+                    changed
                 }
                 None => {
                     let wished = unchanged(scene.root, record, program);
@@ -112,6 +120,31 @@ fn file_gone(scene: &Scene<'_>, reason: &Reason) -> Finding {
         (false, None) => "run kdump-loader load with an installed kernel and its initrd",
     };
     Finding::new(Code::FileGone, message).remedy(remedy)
+}
+
+fn is_of_an_option(reason: &Reason) -> bool {
+    matches!(reason, Reason::OptionChanged { .. })
+}
+
+/// The kernel or initrd that the options name and that no identity could be taken of.
+fn missing<'o>(options: &'o Options, wished: &Origin) -> Option<&'o Path> {
+    let named = [("kernel", Some(&options.kernel)), ("initrd", options.initrd.as_ref())];
+    named.into_iter().find_map(|(key, path)| {
+        path.filter(|_| !wished.files.contains_key(key)).map(PathBuf::as_path)
+    })
+}
+
+/// The image was armed with other options, as by `load --capture` beside the package's config,
+/// which names an initrd that only kdump-tools makes. A reload would fail.
+fn unusable(path: &Path) -> Finding {
+    let message = format!(
+        "the config names {}, which is missing or cannot be read, so a reload would fail; the \
+         image was armed with other options and does not need it",
+        path.display()
+    );
+    let remedy = "write the options of the armed image into the config, whose keys are the long \
+                  options of kdump-loader load";
+    Finding::new(Code::ConfigUnusable, message).remedy(remedy)
 }
 
 fn purgatory(image: &Summary, findings: &mut Vec<Finding>) {

@@ -164,6 +164,18 @@ fn changed_files_and_options_are_found() {
     assert_eq!(armed.found(), ["config_unusable"]);
 }
 
+/// As after `load --capture` beside the package's config, on a machine without kdump-tools.
+#[test]
+fn config_that_names_a_missing_file_is_to_be_edited_before_a_reload() {
+    let armed = Armed::new();
+    armed.config("initrd = '/var/lib/kdump/initrd.img-1'\nappend = 'nr_cpus=1'");
+    let findings = armed.findings();
+    let [finding] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!(finding.code, Code::ConfigUnusable);
+    assert!(finding.message.contains("/var/lib/kdump/initrd.img-1"), "{}", finding.message);
+    assert!(finding.remedy.as_deref().is_some_and(|remedy| remedy.contains("into the config")));
+}
+
 #[test]
 fn elfcorehdr_without_room_for_every_possible_cpu_is_found() {
     let armed = Armed::new();

@@ -67,7 +67,7 @@ pub fn is_before_new_page_types(version: &str) -> bool {
 pub fn keeps_free_pages(version: &str, release: &str) -> String {
     format!(
         "makedumpfile {version} does not know the page types of Linux {release} and keeps every \
-         free page: the dump is several times larger and slower"
+         free page: the dump can be several times larger and slower"
     )
 }
 
