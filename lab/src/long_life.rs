@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, default_value_t = 10_000)]
     events: u32,
     /// The seed that devices are drawn from
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = long_life::SEED)]
     seed: u64,
     /// Write docs/storm/long-life-reloads.md and long-life-devices.md
     #[arg(long)]

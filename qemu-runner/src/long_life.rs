@@ -4,7 +4,7 @@
 //! image that is not armed, a reload that fails, and an elfcorehdr that is not the machine's are
 //! errors.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +20,14 @@ use crate::storm::witness::start_udev;
 
 /// The kernel, which updates the elfcorehdr itself.
 const SERIES: &str = "6.12";
+/// Devices are drawn from this seed where no other is asked for.
+pub const SEED: u64 = 6;
 /// Time for a step of a series on a busy host.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 /// How often a series is looked at.
 const LOOKS: u32 = 10;
+/// Reloads with a full /var at the end.
+const WITHOUT_ROOM: u32 = 4;
 /// Events between two looks at the elfcorehdr. A look waits until every event is answered, which
 /// takes five seconds; an event takes a tenth of one.
 const EVENTS_PER_LOOK: u32 = 100;
@@ -91,28 +95,11 @@ impl Came {
     }
 }
 
-/// `count` reloads in a row, each of which replaces the image. After a third the clock jumps a year
-/// ahead, after two thirds back, and the last ten have no room for their state.
+/// `reload_often` on a machine that panics at the end.
 pub fn reloads(context: &Context, count: u32) -> Result<Vec<Look>, Error> {
     let play = |stage: &mut Stage<'_>| {
         let mut first = armed(stage)?;
-        let step = (count / LOOKS).max(1);
-        let mut looks = vec![look(&mut first, 0)?];
-        for done in (0..count).step_by(step as usize) {
-            reload(&mut first, step.min(count - done))?;
-            let done = (done + step).min(count);
-            looks.push(look(&mut first, done)?);
-            let now: u64 = number(&first.vm.run_ok("date +%s")?)?;
-            match (looks.len() as u32 - 1, LOOKS / 3, 2 * LOOKS / 3) {
-                (at, third, _) if at == third => set_clock(&mut first, now + CLOCK_STEP_S)?,
-                (at, _, thirds) if at == thirds => set_clock(&mut first, now - CLOCK_STEP_S)?,
-                _ => {}
-            }
-        }
-        fill(&mut first)?;
-        reload(&mut first, LOOKS)?;
-        first.status(0)?;
-        first.expect_all_memory_listed("after the reloads")?;
+        let looks = reload_often(&mut first, count)?;
         first.panic(Some(0))?.capture()?.expect_dump()?;
         Ok(looks)
     };
@@ -120,9 +107,7 @@ pub fn reloads(context: &Context, count: u32) -> Result<Vec<Look>, Error> {
     Stage::play(context, "long-life-reloads", deadline, &[], play).map(|(looks, _)| looks)
 }
 
-/// Devices come and go, drawn from the seed, with the installed udev rule, until there were `count`
-/// events. Every `EVENTS_PER_LOOK` events, when all are answered, the elfcorehdr must list the
-/// memory that is there. At the end it must be, byte for byte, what a fresh image gets.
+/// `come_and_go` on a machine that panics at the end.
 pub fn devices(
     context: &Context,
     count: u32,
@@ -130,45 +115,89 @@ pub fn devices(
     progress: &mut dyn FnMut(&Came),
 ) -> Result<Came, Error> {
     let play = |stage: &mut Stage<'_>| {
-        let began = std::time::Instant::now();
         let mut first = armed(stage)?;
-        let udevadm = start_udev(&mut first, "")?;
-        let mut devices = Devices::of(seed);
-        let mut came = Came::default();
-        while came.events() < count {
-            let operation = devices.draw();
-            let before = came.events();
-            match devices.turn(&mut first, operation)? {
-                Answer::Done => came.count(operation),
-                Answer::Refused | Answer::Silent => came.refused += 1,
-                Answer::Panic => return Err(Error::Failed("the guest panicked by itself".into())),
-            }
-            if came.events() > before && came.events().is_multiple_of(EVENTS_PER_LOOK) {
-                settle(&mut first, &udevadm)?;
-                first.expect_armed(true, "while devices come and go")?;
-                let listed = first.expect_all_memory_listed("when all events are answered");
-                if listed.is_err() {
-                    let log = first.vm.run_ok("tail -n 20 /tmp/keep-image.log")?;
-                    first.note(format!("the reloads' last words: {log}"));
-                }
-                listed?;
-                came.compared += 1;
-                came.silent = devices.silent();
-                came.took_s = began.elapsed().as_secs();
-                progress(&came);
-            }
-        }
-        settle(&mut first, &udevadm)?;
-        let kept = rewritten(&mut first)?;
-        first.vm.run_ok(&format!("{} reload --force", guest::LOADER))?;
-        let fresh = rewritten(&mut first)?;
-        check!(kept == fresh, "the elfcorehdr: expected the bytes that a fresh image gets")?;
-        first.note(format!("{} bytes of elfcorehdr are those of a fresh image", fresh.len()));
+        let came = come_and_go(&mut first, count, seed, progress)?;
         first.panic(Some(0))?.capture()?.expect_dump()?;
         Ok(came)
     };
     let deadline = Deadline::after(STEP_LIMIT * (count + 60));
     Stage::play(context, "long-life-devices", deadline, &[], play).map(|(came, _)| came)
+}
+
+/// A little of both, on one machine.
+pub(crate) fn both(stage: &mut Stage<'_>, events: u32, reloads: u32) -> Result<(), Error> {
+    let mut first = armed(stage)?;
+    come_and_go(&mut first, events, SEED, &mut |_| ())?;
+    reload_often(&mut first, reloads)?;
+    first.panic(Some(0))?.capture()?.expect_dump().map(drop)
+}
+
+/// `count` reloads in a row, each of which replaces the image. After a third the clock jumps a year
+/// ahead, after two thirds back. Then some have no room for their state.
+fn reload_often(first: &mut First<'_, '_>, count: u32) -> Result<Vec<Look>, Error> {
+    let step = (count / LOOKS).max(1);
+    let mut looks = vec![look(first, 0)?];
+    for done in (0..count).step_by(step as usize) {
+        reload(first, step.min(count - done))?;
+        let done = (done + step).min(count);
+        looks.push(look(first, done)?);
+        let now: u64 = number(&first.vm.run_ok("date +%s")?)?;
+        match (looks.len() as u32 - 1, LOOKS / 3, 2 * LOOKS / 3) {
+            (at, third, _) if at == third => set_clock(first, now + CLOCK_STEP_S)?,
+            (at, _, thirds) if at == thirds => set_clock(first, now - CLOCK_STEP_S)?,
+            _ => {}
+        }
+    }
+    fill(first)?;
+    reload(first, WITHOUT_ROOM)?;
+    first.status(0)?;
+    first.expect_all_memory_listed("after the reloads")?;
+    Ok(looks)
+}
+
+/// Devices come and go, drawn from the seed, with the installed udev rule, until there were `count`
+/// events. Every `EVENTS_PER_LOOK` events, when all are answered, the elfcorehdr must list the
+/// memory that is there. At the end it must be, byte for byte, what a fresh image gets.
+fn come_and_go(
+    first: &mut First<'_, '_>,
+    count: u32,
+    seed: u64,
+    progress: &mut dyn FnMut(&Came),
+) -> Result<Came, Error> {
+    let began = Instant::now();
+    let udevadm = start_udev(first, "")?;
+    let mut devices = Devices::of(seed);
+    let mut came = Came::default();
+    while came.events() < count {
+        let operation = devices.draw();
+        let before = came.events();
+        match devices.turn(first, operation)? {
+            Answer::Done => came.count(operation),
+            Answer::Refused | Answer::Silent => came.refused += 1,
+            Answer::Panic => return Err(Error::Failed("the guest panicked by itself".into())),
+        }
+        if came.events() > before && came.events().is_multiple_of(EVENTS_PER_LOOK) {
+            settle(first, &udevadm)?;
+            first.expect_armed(true, "while devices come and go")?;
+            let listed = first.expect_all_memory_listed("when all events are answered");
+            if listed.is_err() {
+                let log = first.vm.run_ok("tail -n 20 /tmp/keep-image.log")?;
+                first.note(format!("the reloads' last words: {log}"));
+            }
+            listed?;
+            came.compared += 1;
+            came.silent = devices.silent();
+            came.took_s = began.elapsed().as_secs();
+            progress(&came);
+        }
+    }
+    settle(first, &udevadm)?;
+    let kept = rewritten(first)?;
+    first.vm.run_ok(&format!("{} reload --force", guest::LOADER))?;
+    let fresh = rewritten(first)?;
+    check!(kept == fresh, "the elfcorehdr: expected the bytes that a fresh image gets")?;
+    first.note(format!("{} bytes of elfcorehdr are those of a fresh image", fresh.len()));
+    Ok(came)
 }
 
 /// A guest that our service's files keep armed.

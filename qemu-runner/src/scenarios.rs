@@ -45,6 +45,7 @@ pub(crate) mod saving {
 }
 mod storm;
 mod panics;
+mod long_life; // many events, then many reloads
 mod kernel_lock; // what the kernel loses itself
 
 use crate::scenario::Scenario;
@@ -59,6 +60,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         debian::first_dump::all(),
         storm::all(),
         panics::all(),
+        long_life::all(),
         peers::same_image::all(),
         capture::complete::all(),
         capture::virtio_mem::all(),

@@ -30,7 +30,8 @@ table! {
          the dump is complete";
     "old-kernel", [Kernel(OLD), Makedumpfile, NoCrashHotplug, HugePages], old,
         "Linux 6.1 has no hotplug flag: the loader arms without it, says so, and the capture \
-         works with a reused command line";
+         works with a reused command line",
+        lab: Like("reload-old-kernel");
     "new-kernel-capture", [Kernel(NEW), Makedumpfile, HugePages], |stage| reused(stage, &on(NEW)),
         "on Debian's newest kernel, the reused command line loses what only suits the first \
          kernel",

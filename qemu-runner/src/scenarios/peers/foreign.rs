@@ -37,7 +37,8 @@ table! {
         lab: Like("foreign-linux");
     "foreign-kexec-tools-corrupt", [Kexec], |stage| refused(stage, &KEXEC_TOOLS),
         "kexec-tools' purgatory, armed by kdump-loader, rejects a flipped bit of the initrd on \
-         the configured console";
+         the configured console",
+        lab: Like("foreign-linux-corrupt");
     "foreign-linux", [Makedumpfile, Kernel("6.12"), CrashHotplug], |stage| capture(stage, &LINUX),
         "the purgatory of Debian's 6.12 kernel, armed by kdump-loader, boots a capture kernel \
          with a complete vmcore";

@@ -31,7 +31,8 @@ const ROUNDS: u32 = 3;
 
 table! {
     "peer-capture", [Makedumpfile, Kexec, CrashHotplug], capture,
-        "an image by kexec-tools and the kernel passes the same checks of the vmcore";
+        "an image by kexec-tools and the kernel passes the same checks of the vmcore",
+        lab: NotOurs("the control of capture");
     "peer-load-time", [Makedumpfile, Kexec, KexecFile], load_time,
         "measures how long kdump-loader and kexec-tools take to arm the same files on the same \
          machine",
