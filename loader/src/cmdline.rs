@@ -23,7 +23,9 @@ pub(crate) use console::console_port;
 pub use console::{hexadecimal_port, legacy_port};
 use parameter::{parameters, same_name};
 pub use running_only::{Row, Values, Weight};
-pub use settings::{cpu_limit, has_parameter, of_module, starts_one_cpu, value, values};
+pub use settings::{
+    cpu_limit, every_word, has_parameter, of_module, starts_one_cpu, value, values,
+};
 
 /// A finished command line.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! system that the capture kernel boots.
 
 mod root; // the root file system that has the program
+mod started; // whether the command line lets it start
 
 use std::fmt;
 use std::path::Path;
@@ -105,6 +106,10 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
             (name, false, service)
         }
     };
+    if let Some(finding) = started::hindrance(capture, service, &name, in_initrd) {
+        findings.push(finding);
+        return None;
+    }
     if service == Service::Suse
         && let Some(place) = dump_target::suse_saves_only_a_log(files, capture)
     {
@@ -156,7 +161,7 @@ fn on_root(
     capture: &Capture,
     findings: &mut Vec<Finding>,
 ) -> Option<(Service, String)> {
-    let booted = capture.parameter("systemd.unit");
+    let booted = started::unit(&capture.command_line);
     // Without root=, only the initrd boots. An image with neither has its own finding.
     if capture.parameter("root").is_none() {
         if let Some(Ok(_)) = capture.initrd {

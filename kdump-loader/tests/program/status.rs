@@ -1,6 +1,7 @@
 //! `status` on prepared machines: text, JSON and metrics.
 
 mod root;
+mod started;
 mod states;
 mod suse;
 

@@ -72,7 +72,7 @@ pub(super) fn is_space(byte: u8) -> bool {
 }
 
 /// Splits as `next_arg` does (lib/cmdline.c): at white space, except between double quotes.
-fn words(line: &[u8]) -> Vec<Word<'_>> {
+pub(super) fn words(line: &[u8]) -> Vec<Word<'_>> {
     let mut words = Vec::new();
     let mut start = None;
     let mut quoted = false;

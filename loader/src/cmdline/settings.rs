@@ -1,6 +1,6 @@
 //! `[6c]` Looks up single parameters in a command line.
 
-use super::parameter::{is_space, parameters, same_name};
+use super::parameter::{Word, is_space, parameters, same_name, words};
 
 /// Whether the line has the kernel parameter `name`, with or without a value.
 pub fn has_parameter(line: impl AsRef<[u8]>, name: &str) -> bool {
@@ -19,6 +19,13 @@ pub fn values(line: impl AsRef<[u8]>, name: &str) -> Vec<String> {
     let (words, _) = parameters(line.as_ref());
     let named = words.iter().filter(|word| same_name(word.name(), name.as_bytes()));
     named.filter_map(|word| word.value()).map(super::text).collect()
+}
+
+/// Name and value of every word, as text, in order. Those after `--` are among them: init gets
+/// them, and systemd reads them in /proc/cmdline.
+pub fn every_word(line: impl AsRef<[u8]>) -> Vec<(String, Option<String>)> {
+    let text = |word: &Word<'_>| (super::text(word.name()), word.value().map(super::text));
+    words(line.as_ref()).iter().map(text).collect()
 }
 
 /// The parameters for this module, without its name, in order, as text for finit_module(2). Its

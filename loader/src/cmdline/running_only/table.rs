@@ -3,7 +3,8 @@
 //!
 //! | parameter | reason |
 //! | --- | --- |
-//! | `root=`, `rd.*`, `ip=`, `netroot=` | the initrd finds the dump target by them |
+//! | `root=`, `ip=`, `netroot=`, most of `rd.*` | the initrd finds the dump target by them |
+//! | `init=`, `rdinit=`, `systemd.unit=` | they may name the program that saves the dump |
 //! | `console=`, `earlyprintk=`, `quiet`, `panic=` | what the user sees, when it restarts |
 //! | `intel_iommu=`, `iommu=`, `pci=`, `efi=` | the machine's devices may need them |
 //! | `nr_cpus=`, `maxcpus=`, `cgroup_disable=`, `numa=off` | they make the capture kernel smaller |
@@ -208,6 +209,9 @@ pub(in crate::cmdline) const TABLE: &[Row] = &[
             "hardlockup_panic",
             "hung_task_panic",
             "unknown_nmi_panic",
+            "workqueue.panic_on_stall",
+            "workqueue.panic_on_stall_time",
+            "edac_core.edac_mc_panic_on_ue",
             "sysctl.kernel.panic_on_warn",
             "sysctl.kernel.panic_on_rcu_stall",
             "sysctl.kernel.panic_on_io_nmi",
@@ -233,6 +237,39 @@ pub(in crate::cmdline) const TABLE: &[Row] = &[
         weight: Weight::Loses,
         effect: "the capture kernel panics, and loses the dump, where it could continue",
         source: "kernel-parameters.txt",
+    },
+    // Parameters for an operator, whom a capture kernel does not have.
+    Row {
+        names: &[
+            "rd.break",
+            "rdbreak",
+            "break",
+            "systemd.break",
+            "rd.systemd.break",
+            "systemd.confirm_spawn",
+            "kgdbwait",
+        ],
+        values: Values::On,
+        weight: Weight::Loses,
+        effect: "the capture kernel waits for an operator, and saves nothing until then",
+        source: "dracut.cmdline(7): rd.break; initramfs-tools(7): break; \
+                 systemd-debug-generator(8): systemd.break; systemd(1): systemd.confirm_spawn; \
+                 Documentation/process/debugging/kgdb.rst: kgdbwait",
+    },
+    Row {
+        names: &["kgdboc", "kgdboc_earlycon", "kgdbdbgp", "kgdbcon", "kdb"],
+        values: Values::All,
+        weight: Weight::Costs,
+        effect: "a capture kernel with a fault stops in the debugger, and never resets the machine",
+        source: "Documentation/process/debugging/kgdb.rst",
+    },
+    Row {
+        names: &["single", "s", "S", "1", "emergency", "rescue", "_s", "_b"],
+        values: Values::All,
+        // With a program in the initrd they have no effect. `status` knows the other cases.
+        weight: Weight::Nothing,
+        effect: "",
+        source: "systemd(1): rescue.target and emergency.target start no service that saves dumps",
     },
     // CPU numbers: the CPU that panicked is CPU 0 of the capture kernel, whatever its number was.
     Row {
