@@ -188,6 +188,12 @@ impl Capture {
         cmdline::value(&self.command_line, name)
     }
 
+    /// Whether it boots a root file system after the initrd. `root=kdump` stands for none
+    /// (dracut/kdump-root.sh of openSUSE's kdump).
+    pub fn boots_root(&self) -> bool {
+        self.parameter("root").is_some_and(|root| root != "kdump")
+    }
+
     /// Checks that the files belong together.
     pub fn look(&self, findings: &mut Vec<Finding>) {
         let kernel = self.kernel.display();
@@ -200,7 +206,7 @@ impl Capture {
                 );
                 findings.push(Finding::new(Code::InitrdUnreadable, message));
             }
-            (None, _) if self.made.is_none() && self.parameter("root").is_none() => {
+            (None, _) if self.made.is_none() && !self.boots_root() => {
                 let message = format!(
                     "{kernel} has neither an initrd nor root=: it has no user space to save a dump"
                 );

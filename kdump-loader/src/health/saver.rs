@@ -163,7 +163,7 @@ fn on_root(
 ) -> Option<(Service, String)> {
     let booted = started::unit(&capture.command_line);
     // Without root=, only the initrd boots. An image with neither has its own finding.
-    if capture.parameter("root").is_none() {
+    if !capture.boots_root() {
         if let Some(Ok(_)) = capture.initrd {
             findings.push(unknown(
                 "the initrd has no program that is known to save dumps, and there is no root= to \

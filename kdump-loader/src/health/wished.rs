@@ -138,6 +138,23 @@ mod tests {
     }
 
     #[test]
+    fn root_kdump_of_opensuse_boots_no_root_file_system() {
+        let nothing = archive(&[("init", b"")]);
+        let enabled = "etc/systemd/system/multi-user.target.wants/kdump.service";
+        let suse = |append: &str| {
+            image(&[
+                ("etc/kdump-loader.toml", format!("{CONFIG}append = \"{append}\"\n").as_bytes()),
+                ("boot/vmlinuz-6.1", b"x"),
+                ("boot/initrd-6.1", &nothing),
+                ("usr/lib/systemd/system/kdump.service", b"[Unit]\n"),
+                (enabled, b""),
+            ])
+        };
+        assert_eq!(found(&suse("")), [], "its root file system has the unit");
+        assert_eq!(found(&suse("root=kdump")), [Code::SaverUnknown]);
+    }
+
+    #[test]
     fn missing_kernel_and_initrd_without_a_saver_are_found() {
         assert_eq!(found(&image(&[])), [Code::FileMissing, Code::FileMissing]);
         let nothing = archive(&[("init", b"")]);

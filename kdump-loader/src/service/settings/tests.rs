@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use loader::cmdline::{self, Base};
+
 use super::services::DEBIAN_APPEND;
 use super::*;
 use crate::options::config::{Config, FilePolicy};
@@ -137,6 +139,18 @@ fn fedora_settings_are_taken_over() {
     );
     assert_eq!(read.fates().iter().filter(|fate| !fate.2).count(), 1);
     read.assert_says("KDUMP_COMMANDLINE_REMOVE: the running kernel's command line is not reused");
+}
+
+#[test]
+fn capture_kernel_of_opensuse_does_not_wait_for_the_running_root() {
+    let running = b"root=UUID=5e61 rootfstype=btrfs rd.udev.children-max=64 quiet";
+    for text in ["", "KDUMP_CPUS=4\n", "KDUMP_COMMANDLINE_APPEND=\"console=ttyS0\"\n"] {
+        let read = read_text(Distribution::Suse, text);
+        assert!(read.config.options.reuse_cmdline, "{text}");
+        let line = Base::chosen(running, true, Some(read.append()), None).line;
+        assert_eq!(cmdline::value(&line, "root").as_deref(), Some("kdump"), "{text}");
+        assert_eq!(cmdline::values(&line, "rd.udev.children_max"), ["8"], "{text}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! | parameter | reason |
 //! | --- | --- |
-//! | `root=`, `ip=`, `netroot=`, most of `rd.*` | the initrd finds the dump target by them |
+//! | `root=`, `ip=`, `netroot=`, most of `rd.*` | Debian's initrd mounts the root by them |
 //! | `init=`, `rdinit=`, `systemd.unit=` | they may name the program that saves the dump |
 //! | `console=`, `earlyprintk=`, `quiet`, `panic=` | what the user sees, when it restarts |
 //! | `intel_iommu=`, `iommu=`, `pci=`, `efi=` | the machine's devices may need them |
@@ -11,7 +11,10 @@
 //! | `oops=panic` | a restart after an oops is better than a capture kernel that hangs |
 //! | `acpi_rsdp=`, `mem_encrypt=` | they apply to every kernel on the machine |
 //!
-//! kdumpctl's own initrd needs none of the first row.
+//! The initrds of kdumpctl and of openSUSE's mkdumprd find the dump target without `root=`, and would
+//! wait for its disk. kdumpctl reuses no command line; load.sh drops `root=` and appends
+//! `root=kdump`, which does not have to be dropped: the last `root=` counts in the kernel
+//! (`root_dev_setup`, init/do_mounts.c), in dracut (`getarg`) and in systemd-fstab-generator.
 
 use super::{Row, Values, Weight};
 
