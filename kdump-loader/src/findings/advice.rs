@@ -10,13 +10,14 @@
 
 mod words; // each warning as a sentence
 
+pub use words::more_room;
+
 use loader::cmdline::{self, Base, Weight};
 use loader::image::{Image, Verification};
 use loader::kernel;
 use loader::machine::{ConfidentialGuest, Machine};
 use loader::phys::PhysRange;
 use loader::place::room::{self, Room};
-use loader::place::suggested_mib;
 use loader::purgatory::settings;
 use loader::request::{Console, Request};
 
@@ -85,6 +86,8 @@ pub enum Advice {
         free: u64,
         /// Bytes that were always enough in tests.
         safe: u64,
+        /// Whether it would be enough with one CPU.
+        one_cpu: bool,
         /// A size to reserve, in MiB.
         suggested_mib: u64,
     },
@@ -175,19 +178,23 @@ pub fn advise(
         .unwrap_or(u32::MAX)
         .min(machine.possible_cpus);
     let release = kernel::release(&request.kernel);
-    let safe_with =
-        |unpacked| needed.unwrap_or_else(|| Room::needed(release.as_deref(), unpacked, cpus).safe);
+    let safe_with = |unpacked, cpus| {
+        needed.unwrap_or_else(|| Room::needed(release.as_deref(), unpacked, cpus).safe)
+    };
     let mut unpacked = room::about_unpacked(initrd);
-    if free < safe_with(unpacked) {
+    if free < safe_with(unpacked, cpus) {
         // The estimate is too high for an initrd of compressed files. Unpacking takes time, so it
         // happens only before a warning.
         unpacked = Initrd::read(initrd, |_| false).map_or(unpacked, |initrd| initrd.unpacked);
     }
-    let safe = safe_with(unpacked);
+    let safe = safe_with(unpacked, cpus);
     if free < safe {
-        let suggested_mib =
-            needed.map_or_else(|| suggested_mib(used + unpacked), |run| room::estimate(used + run));
-        advice.push(Advice::LittleRoom { free, safe, suggested_mib });
+        let suggested_mib = needed.map_or_else(
+            || room::suggested_mib(used, unpacked, safe),
+            |run| room::estimate(used + run),
+        );
+        let one_cpu = free >= safe_with(unpacked, 1);
+        advice.push(Advice::LittleRoom { free, safe, one_cpu, suggested_mib });
     }
     if len > 0 {
         advice.push(Advice::Cma { len });

@@ -3,12 +3,12 @@
 
 use loader::cmdline;
 use loader::image::{Summary, mib};
-use loader::place::room::Room;
 pub use loader::place::room::estimate;
-use loader::place::suggested_mib;
+use loader::place::room::{Room, suggested_mib};
 
 use super::capture::Capture;
 use super::files::Files;
+use crate::findings::advice::more_room;
 use crate::findings::{Code, Finding};
 
 /// Memory to spare that is worth a reboot.
@@ -40,12 +40,11 @@ pub(super) fn look(
     };
     // Sizes for `--capture` are known better than those for other initrds.
     let known = capture.made.as_ref().and_then(|made| made.room);
-    let wanted = known.map_or_else(|| suggested_mib(used + unpacked), |room| estimate(used + room));
+    let wanted =
+        known.map_or_else(|| suggested_mib(used, unpacked, safe), |room| estimate(used + room));
     let found = format!("the image leaves {} MiB for the capture kernel to run", mib(free));
-    let remedy = format!(
-        "boot the running kernel with crashkernel={}M, or test one panic and look for the dump",
-        wanted
-    );
+    let one_cpu = known.is_none() && free >= Room::needed(release, unpacked, 1).safe;
+    let remedy = more_room(one_cpu, wanted);
     if free < least {
         let message = format!(
             "{found}; with less than {} MiB, kernels in tests ran out of memory before user space",

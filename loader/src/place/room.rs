@@ -100,6 +100,14 @@ pub fn estimate(bytes: u64) -> u64 {
     bytes.div_ceil(STEP_MIB << 20) * STEP_MIB
 }
 
+/// A size for `crashkernel=` in MiB, for `used` bytes of image with an initrd of `unpacked` bytes
+/// when unpacked, and [`safe`](Room::safe) bytes to run. If the image leaves less, it is more than
+/// what is reserved.
+pub fn suggested_mib(used: u64, unpacked: u64, safe: u64) -> u64 {
+    let usual = super::suggested_mib(used.saturating_add(unpacked));
+    usual.max(estimate(used.saturating_add(safe)))
+}
+
 /// Whether a release is of a series before Linux 7. An unknown one is not.
 fn is_before_7(release: Option<&str>) -> bool {
     let series = release.and_then(|release| release.split('.').next()?.parse::<u32>().ok());
@@ -142,6 +150,15 @@ mod tests {
             assert!(free(failed) < least && free(worked) >= least, "{release}: {least}");
             assert!(least < Room::safe_of_capture(Some(release), 0, None), "{release}");
         }
+    }
+
+    #[test]
+    fn never_less_is_suggested_than_image_and_safe_room_take() {
+        let Room { safe, .. } = Room::needed(Some("6.12"), 0, 256);
+        let (used, unpacked) = (60 * MIB, 2 * MIB);
+        assert!(super::super::suggested_mib(used + unpacked) * MIB < used + safe);
+        assert!(suggested_mib(used, unpacked, safe) * MIB >= used + safe);
+        assert_eq!(suggested_mib(used, unpacked, 28 * MIB), 192, "the usual size");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use loader::machine::example::machine;
 use loader::phys::PhysRange;
+use loader::place::suggested_mib;
 use loader::request;
 
 use super::*;
@@ -35,7 +36,12 @@ fn image_that_leaves_little_memory_causes_a_warning() {
     let advice = advised(&request, &machine);
     assert_eq!(
         advice,
-        [Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) }]
+        [Advice::LittleRoom {
+            free,
+            safe,
+            one_cpu: false,
+            suggested_mib: suggested_mib(used + unpacked)
+        }]
     );
     let message = advice[0].to_string();
     assert!(
@@ -59,8 +65,35 @@ fn crash_memory_for_an_initrd_of_capture_is_suggested_as_estimate_does() {
     let suggested_mib = room::estimate(used + needed);
     assert_eq!(
         [needed, needed - 4096].map(&mut advised),
-        [vec![], vec![Advice::LittleRoom { free: needed - 4096, safe: needed, suggested_mib }]]
+        [
+            vec![],
+            vec![Advice::LittleRoom {
+                free: needed - 4096,
+                safe: needed,
+                one_cpu: false,
+                suggested_mib
+            }]
+        ]
     );
+}
+
+#[test]
+fn memory_that_is_too_little_for_256_cpus_is_not_to_be_made_smaller() {
+    let (mut request, mut machine) = quiet();
+    machine.possible_cpus = 256;
+    request.command_line = "reset_devices acpi_no_memhotplug".into();
+    let start = machine.crash_regions[0].start();
+    let mut advised_with = |mib: u64| {
+        machine.crash_regions = vec![PhysRange::with_len(start, mib << 20).unwrap()];
+        let advice = advised(&request, &machine);
+        advice.into_iter().find(|advice| matches!(advice, Advice::LittleRoom { .. }))
+    };
+    let advice = advised_with(224).unwrap();
+    let Advice::LittleRoom { one_cpu, suggested_mib, .. } = advice else { unreachable!() };
+    assert!(one_cpu && suggested_mib > 224, "{advice:?}");
+    let message = advice.to_string();
+    assert!(message.contains("add nr_cpus=1 to its command line, or boot"), "{message}");
+    assert_eq!(advised_with(suggested_mib), None);
 }
 
 /// Microcode, followed by an archive with a compressed module.
@@ -97,7 +130,12 @@ fn room_for_an_initrd_of_compressed_files_is_not_overestimated() {
     machine.crash_regions = vec![PhysRange::with_len(start, used + free).unwrap()];
     assert_eq!(
         advised(&request, &machine),
-        [Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) }]
+        [Advice::LittleRoom {
+            free,
+            safe,
+            one_cpu: false,
+            suggested_mib: suggested_mib(used + unpacked)
+        }]
     );
 }
 

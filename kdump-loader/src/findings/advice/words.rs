@@ -6,6 +6,15 @@ use loader::image::mib;
 
 use super::*;
 
+/// The remedy for too little memory. `one_cpu`: it is enough with one CPU.
+pub fn more_room(one_cpu: bool, suggested_mib: u64) -> String {
+    let fewer = if one_cpu { "add nr_cpus=1 to its command line, or " } else { "" };
+    format!(
+        "{fewer}boot the running kernel with crashkernel={suggested_mib}M, or test one panic and \
+         look for the dump"
+    )
+}
+
 impl fmt::Display for Advice {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -58,13 +67,13 @@ impl fmt::Display for Advice {
                  resets the machine",
                 if *silent { " without a message" } else { "" }
             ),
-            Self::LittleRoom { free, safe, suggested_mib } => write!(
+            Self::LittleRoom { free, safe, one_cpu, suggested_mib } => write!(
                 out,
                 "the image leaves {} MiB for the capture kernel to run; with this kernel and \
-                 initrd, about {} MiB were always enough in tests; boot the running kernel with \
-                 crashkernel={suggested_mib}M, or test one panic and look for the dump",
+                 initrd, about {} MiB were always enough in tests; {}",
                 mib(*free),
-                mib(*safe)
+                mib(*safe),
+                more_room(*one_cpu, *suggested_mib)
             ),
             Self::KeysLeftBehind { keys } => write!(
                 out,

@@ -109,6 +109,22 @@ fn too_little_crash_memory_is_found() {
 }
 
 #[test]
+fn memory_that_is_too_little_for_256_cpus_is_not_to_be_made_smaller() {
+    let armed = Armed::new();
+    armed.write("sys/devices/system/cpu/possible", "0-255\n");
+    armed.record(|record| {
+        let line = &mut record.image.as_mut().unwrap().command_line;
+        *line = line.replace("nr_cpus=1", "");
+    });
+    let findings = armed.findings();
+    let room = findings.iter().find(|finding| finding.code == Code::TooLittleRoom).unwrap();
+    let remedy = room.remedy.as_deref().unwrap();
+    let (_, size) = remedy.split_once("crashkernel=").unwrap();
+    let mib: u64 = size.split_once('M').unwrap().0.parse().unwrap();
+    assert!(remedy.starts_with("add nr_cpus=1") && mib > 192, "{remedy}");
+}
+
+#[test]
 fn image_that_cannot_be_replaced_gets_a_possible_remedy() {
     let armed = Armed::new();
     armed.config("");
