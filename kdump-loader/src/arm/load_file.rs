@@ -10,7 +10,7 @@ use loader::describe::listing::Listing;
 use loader::files::Files;
 use loader::files::read::Content;
 use loader::image::SpanSummary;
-use loader::kernel::uki;
+use loader::kernel::{self, uki};
 use loader::machine::{KexecState, Present, Reservation};
 use loader::request::InputFile;
 use loader::submit::file_load;
@@ -89,6 +89,7 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
         file_load::check(&kernel.input, initrd_content, &command_line.line, &machine)?;
     let advice = print_advice(&advice::of_line(
         &command_line,
+        kernel::release(&kernel.input).as_deref(),
         machine.possible_cpus,
         &machine.crash_regions,
     ));

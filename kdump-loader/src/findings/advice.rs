@@ -35,6 +35,12 @@ const RESET_DEVICES: &str = "reset_devices";
 const PER_CPU: u64 = 800 * 1000;
 /// Memory for CPUs that causes a warning even if the caller has chosen their number.
 const MUCH_FOR_CPUS: u64 = 16 << 20;
+/// Names a CPU that the capture kernel leaves alone (`disable_cpu_apicid`,
+/// arch/x86/kernel/apic/apic.c until Linux 6.8).
+const DISABLE_CPU: &str = "disable_cpu_apicid";
+/// The first release that leaves the CPU alone that firmware booted (the commit "x86/cpu: Detect
+/// real BSP on crash kernels", which also removed [`DISABLE_CPU`]).
+const SPARES_BOOT_CPU: (u32, u32) = (6, 9);
 /// End of the memory that devices with 32-bit DMA can address.
 const DMA32_END: u64 = 1 << 32;
 
@@ -51,6 +57,11 @@ pub enum Advice {
         cpus: u32,
         /// Bytes that they take.
         memory: u64,
+    },
+    /// The capture kernel would start the CPU that firmware booted, which resets the machine.
+    BootCpu {
+        /// CPUs that it would set up.
+        cpus: u32,
     },
     /// All crash memory is above 4 GiB.
     NoLowMemory,
@@ -124,7 +135,7 @@ impl Advice {
         match self {
             Self::MemoryHotplug => Code::MemoryHotplug,
             Self::DevicesNotReset => Code::DevicesNotReset,
-            Self::ManyCpus { .. } => Code::ManyCpus,
+            Self::ManyCpus { .. } | Self::BootCpu { .. } => Code::ManyCpus,
             Self::NoLowMemory => Code::NoLowMemory,
             Self::Unfit { weight: Weight::Loses, .. } => Code::DeadlyParameter,
             Self::Unfit { .. } => Code::UnfitParameter,
@@ -152,7 +163,13 @@ pub fn advise(
     machine: &Machine,
     needed: Option<u64>,
 ) -> Vec<Advice> {
-    let mut advice = of_line(&request.command_line, machine.possible_cpus, &machine.crash_regions);
+    let release = kernel::release(&request.kernel);
+    let mut advice = of_line(
+        &request.command_line,
+        release.as_deref(),
+        machine.possible_cpus,
+        &machine.crash_regions,
+    );
     if let Verification::ByBlock(block) = image.verification()
         && block.report_lacks > 0
     {
@@ -177,7 +194,6 @@ pub fn advise(
     let cpus = cmdline::cpu_limit(&request.command_line.line)
         .unwrap_or(u32::MAX)
         .min(machine.possible_cpus);
-    let release = kernel::release(&request.kernel);
     let safe_with = |unpacked, cpus| {
         needed.unwrap_or_else(|| Room::needed(release.as_deref(), unpacked, cpus).safe)
     };
@@ -211,8 +227,14 @@ pub fn advise(
     advice
 }
 
-/// Warnings without an image: about the command line and the crash memory.
-pub fn of_line(base: &Base, possible_cpus: u32, crash_regions: &[PhysRange]) -> Vec<Advice> {
+/// Warnings without an image: about the command line of a capture kernel of this release, and the
+/// crash memory.
+pub fn of_line(
+    base: &Base,
+    release: Option<&str>,
+    possible_cpus: u32,
+    crash_regions: &[PhysRange],
+) -> Vec<Advice> {
     let line = &base.line;
     let mut advice = Vec::new();
     if !cmdline::has_parameter(line, NO_MEMORY_HOTPLUG) {
@@ -224,9 +246,15 @@ pub fn of_line(base: &Base, possible_cpus: u32, crash_regions: &[PhysRange]) -> 
     let limit = cmdline::cpu_limit(line);
     let cpus = possible_cpus.min(limit.unwrap_or(u32::MAX));
     let memory = u64::from(cpus) * PER_CPU;
-    let chosen = limit.is_some() || cmdline::starts_one_cpu(line);
-    if cpus > 1 && (!chosen || memory >= MUCH_FOR_CPUS) {
+    let one = cmdline::starts_one_cpu(line);
+    if cpus > 1 && (limit.is_none() && !one || memory >= MUCH_FOR_CPUS) {
         advice.push(Advice::ManyCpus { cpus, memory });
+    } else if cpus > 1
+        && !one
+        && !cmdline::has_parameter(line, DISABLE_CPU)
+        && !spares_boot_cpu(release)
+    {
+        advice.push(Advice::BootCpu { cpus });
     }
     if crash_regions.first().is_some_and(|lowest| lowest.start() >= DMA32_END) {
         advice.push(Advice::NoLowMemory);
@@ -238,6 +266,17 @@ pub fn of_line(base: &Base, possible_cpus: u32, crash_regions: &[PhysRange]) -> 
         weight: row.weight,
     }));
     advice
+}
+
+/// Whether a kernel of this release leaves the CPU alone that firmware booted. Of an unknown
+/// release, it may not.
+fn spares_boot_cpu(release: Option<&str>) -> bool {
+    let mut numbers = release
+        .unwrap_or_default()
+        .split(|character: char| !character.is_ascii_digit())
+        .map_while(|number| number.parse::<u32>().ok());
+    let series = numbers.next().zip(numbers.next());
+    series.is_some_and(|series| series >= SPARES_BOOT_CPU)
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ pub(super) fn look(
 ) {
     let regions = Reservation::read(root).map_or(Vec::new(), |machine| machine.crash_regions);
     let base = Base::from(capture.command_line.as_str());
-    let advice = advice::of_line(&base, possible_cpus(Files::new(root)), &regions);
+    let (release, cpus) = (capture.release.as_deref(), possible_cpus(Files::new(root)));
+    let advice = advice::of_line(&base, release, cpus, &regions);
     let new = advice.iter().map(RecordedAdvice::from).filter(|advice| {
         !recorded
             .iter()

@@ -157,9 +157,9 @@ fn command_line_without_acpi_no_memhotplug_causes_a_warning() {
     }
 }
 
-/// Warnings about `line` on a machine with `cpus` CPUs and low crash memory.
+/// Warnings about `line` for Linux 6.12, on a machine with `cpus` CPUs and low crash memory.
 fn about(line: &str, cpus: u32) -> Vec<Advice> {
-    of_line(&line.into(), cpus, &machine().crash_regions)
+    of_line(&line.into(), Some("6.12.43-amd64"), cpus, &machine().crash_regions)
 }
 
 const GOOD: &str = "nr_cpus=1 reset-devices acpi-no-memhotplug";
@@ -199,11 +199,32 @@ fn memory_for_two_thousand_cpus_causes_a_warning() {
 }
 
 #[test]
+fn kernel_before_6_9_that_starts_the_first_cpu_causes_a_warning() {
+    let about = |line: &str, release| of_line(&line.into(), release, 64, &machine().crash_regions);
+    let four = GOOD.replace("nr_cpus=1", "nr_cpus=4");
+    for release in [None, Some("6.8.0-51-generic"), Some("5.14.0"), Some("6")] {
+        assert_eq!(about(&four, release), [Advice::BootCpu { cpus: 4 }], "{release:?}");
+        assert_eq!(about(GOOD, release), [], "{release:?}");
+        assert_eq!(about(&format!("{four} maxcpus=1"), release), [], "{release:?}");
+        assert_eq!(about(&format!("{four} disable_cpu_apicid=0"), release), [], "{release:?}");
+    }
+    for release in ["6.9.0", "6.12.43-amd64", "7.3-rc1"] {
+        assert_eq!(about(&four, Some(release)), [], "{release}");
+    }
+    let message = Advice::BootCpu { cpus: 4 }.to_string();
+    assert!(
+        message.contains("before Linux 6.9") && message.contains("initial apicid"),
+        "{message}"
+    );
+    assert_eq!(Advice::BootCpu { cpus: 4 }.code(), Code::ManyCpus);
+}
+
+#[test]
 fn crash_memory_only_above_4_gib_causes_a_warning() {
     let at = |gib: u64| PhysRange::with_len(gib << 30, 512 << 20).unwrap();
-    assert_eq!(of_line(&GOOD.into(), 1, &[at(8)]), [Advice::NoLowMemory]);
-    assert_eq!(of_line(&GOOD.into(), 1, &[at(3), at(8)]), []);
-    assert_eq!(of_line(&GOOD.into(), 1, &[at(3)]), []);
+    assert_eq!(of_line(&GOOD.into(), None, 1, &[at(8)]), [Advice::NoLowMemory]);
+    assert_eq!(of_line(&GOOD.into(), None, 1, &[at(3), at(8)]), []);
+    assert_eq!(of_line(&GOOD.into(), None, 1, &[at(3)]), []);
 }
 
 #[test]

@@ -36,6 +36,14 @@ impl fmt::Display for Advice {
                  crash memory and may reset the machine when they start; add nr_cpus=1",
                 mib(*memory)
             ),
+            Self::BootCpu { cpus } => write!(
+                out,
+                "the capture kernel's command line allows {cpus} CPUs: before Linux {}.{}, it \
+                 resets the machine when it starts the first CPU, unless that is the one that \
+                 panicked; add nr_cpus=1, or {DISABLE_CPU}=N, where N is the \"initial apicid\" of \
+                 the first CPU in /proc/cpuinfo",
+                SPARES_BOOT_CPU.0, SPARES_BOOT_CPU.1
+            ),
             Self::NoLowMemory => write!(
                 out,
                 "no crash memory is below 4 GiB: devices with 32-bit DMA do not work in the \

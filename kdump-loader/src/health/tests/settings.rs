@@ -79,8 +79,10 @@ fn deadly_parameter_is_found_in_an_image_of_an_older_loader() {
     armed.record(|record| {
         record.image.as_mut().unwrap().command_line += " hugepages=200";
         let line = record.image.as_ref().unwrap().command_line.as_str();
-        record.advice =
-            crate::findings::advice::of_line(&line.into(), 1, &[]).iter().map(Into::into).collect();
+        record.advice = crate::findings::advice::of_line(&line.into(), None, 1, &[])
+            .iter()
+            .map(Into::into)
+            .collect();
     });
     assert_eq!(armed.found(), ["deadly_parameter"]);
 }
