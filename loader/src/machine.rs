@@ -154,10 +154,7 @@ impl Machine {
             vmcoreinfo_text: info.map_or_else(String::new, |info| info.text().to_owned()),
             system_ram: iomem.system_ram,
             crash_regions: iomem.crash_regions,
-            crash_cma: tree
-                .optional(&source::CRASH_CMA)?
-                .map(|file| kexec::parse_cma_ranges(&file))
-                .transpose()?,
+            crash_cma: crash_cma(tree)?,
             acpi_tables: iomem.acpi_tables,
             acpi_nvs: iomem.acpi_nvs,
             reserved: iomem.reserved,
@@ -176,23 +173,6 @@ impl Machine {
         })
     }
 
-    /// Bytes of crash memory in CMA that the command line requests, on a kernel that shows it
-    /// nowhere. Linux 6.17 and 6.18 have no file for it, and it is not in /proc/iomem
-    /// (`reserve_crashkernel_cma`, kernel/crash_reserve.c).
-    pub fn hidden_cma(&self) -> Option<u64> {
-        self.asked_cma().filter(|_| self.crash_cma.is_none())
-    }
-
-    /// Bytes of crash memory in CMA that the command line requests, if the kernel shows that it
-    /// reserved none.
-    pub fn refused_cma(&self) -> Option<u64> {
-        self.asked_cma().filter(|_| self.crash_cma.as_ref().is_some_and(Vec::is_empty))
-    }
-
-    fn asked_cma(&self) -> Option<u64> {
-        no_reservation::crashkernel::cma(&cmdline::text(&self.command_line))
-    }
-
     /// The region for the image: the highest one named "Crash kernel".
     ///
     /// With `crashkernel=…,high` there is a lower one for DMA. kexec_load(2) accepts no segment
@@ -204,6 +184,18 @@ impl Machine {
     pub fn crash_region(&self) -> Result<PhysRange, Error> {
         crash_region(&self.crash_regions, &self.command_line, &self.system_ram, self.no_reservation)
     }
+}
+
+/// Bytes of crash memory in CMA that the running kernel's command line requests.
+pub fn asked_cma(command_line: &[u8]) -> Option<u64> {
+    no_reservation::crashkernel::cma(&cmdline::text(command_line))
+}
+
+/// The crash memory in CMA. Linux 6.17 and 6.18 have no file for it, and it is not in /proc/iomem
+/// (`reserve_crashkernel_cma`, kernel/crash_reserve.c).
+fn crash_cma(tree: Tree<'_>) -> Result<Option<Vec<PhysRange>>, Error> {
+    let file = tree.optional(&source::CRASH_CMA)?;
+    file.map(|file| kexec::parse_cma_ranges(&file)).transpose()
 }
 
 /// The memory of the kernel log, or why it is unknown.

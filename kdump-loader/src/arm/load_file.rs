@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use loader::admit::preflight;
-use loader::cmdline;
+use loader::cmdline::{self, Base};
 use loader::describe::listing::Listing;
 use loader::files::Files;
 use loader::files::read::Content;
@@ -23,7 +23,7 @@ use super::request_for::{base_command_line, capture_initrd, expect_format, origi
 use super::{Aftermath, Error, aftermath, begin, forget, hold_arming_lock, set_aside};
 use crate::black_box::armed::ArmedBox;
 use crate::capture::parameters;
-use crate::findings::advice;
+use crate::findings::advice::{self, Advice, Builder};
 use crate::messages::{in_full, say, warn};
 use crate::options::Options;
 
@@ -87,12 +87,7 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     let initrd_content = initrd.as_ref().map(|(_, content)| content);
     let (parsed, line) =
         file_load::check(&kernel.input, initrd_content, &command_line.line, &machine)?;
-    let advice = print_advice(&advice::of_line(
-        &command_line,
-        kernel::release(&kernel.input).as_deref(),
-        machine.possible_cpus,
-        &machine.crash_regions,
-    ));
+    let advice = print_advice(&advise(&kernel.input, &command_line, &machine));
     let kernel_fd = descriptor("capture kernel", &kernel, parsed.file)?;
 
     let initrd_fd = initrd.as_ref().map(|(file, _)| file.as_fd());
@@ -140,6 +135,24 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
         dropped,
         crash_region: crash_region.into(),
     })
+}
+
+/// The warnings about an image that the kernel makes from these.
+fn advise(kernel: &InputFile, command_line: &Base, machine: &Reservation) -> Vec<Advice> {
+    let release = kernel::release(kernel);
+    let mut advice = advice::of_line(
+        command_line,
+        release.as_deref(),
+        machine.possible_cpus,
+        &machine.crash_regions,
+    );
+    advice.extend(advice::of_cma(
+        &machine.command_line,
+        machine.crash_cma.as_deref(),
+        &machine.crash_regions,
+        Builder::Kernel,
+    ));
+    advice
 }
 
 /// Whether kexec_load(2) is forbidden or missing, so that kexec_file_load(2) may work instead.
@@ -191,4 +204,27 @@ fn descriptor(what: &'static str, read: &Content, part: &[u8]) -> Result<OwnedFd
 
 fn in_memory(what: &'static str, bytes: &[u8]) -> Result<OwnedFd, Error> {
     file::in_memory(bytes).map_err(|source| Error::InMemory { what, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use loader::machine::example;
+    use loader::request;
+
+    use super::*;
+
+    #[test]
+    fn image_that_the_kernel_makes_gets_the_warning_about_shared_memory_too() {
+        let line = "nr_cpus=1 reset_devices acpi_no_memhotplug";
+        let root = example::tree();
+        let advised = || {
+            let machine = Reservation::read(root.path()).unwrap();
+            advise(&request::example().kernel, &line.into(), &machine)
+        };
+        assert_eq!(advised(), [Advice::Cma { len: 16 << 20 }]);
+        let asked = "crashkernel=192M crashkernel=16M,cma\n";
+        std::fs::write(root.path().join("proc/cmdline"), asked).unwrap();
+        std::fs::remove_file(root.path().join("sys/kernel/kexec/crash_cma_ranges")).unwrap();
+        assert_eq!(advised(), [], "the kernel knows what it does not show");
+    }
 }

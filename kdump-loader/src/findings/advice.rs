@@ -9,7 +9,9 @@
 //! *On exit* one message for each problem that would cost the dump without any other sign.
 
 mod words; // each warning as a sentence
+mod cma; // about crash memory in CMA
 
+pub use cma::{Builder, of_cma};
 pub use words::more_room;
 
 use loader::cmdline::{self, Base, Weight};
@@ -212,17 +214,14 @@ pub fn advise(
         let one_cpu = free >= safe_with(unpacked, 1);
         advice.push(Advice::LittleRoom { free, safe, one_cpu, suggested_mib });
     }
-    if len > 0 {
-        advice.push(Advice::Cma { len });
-    }
+    advice.extend(of_cma(
+        &machine.command_line,
+        machine.crash_cma.as_deref(),
+        &machine.crash_regions,
+        Builder::Loader,
+    ));
     if machine.dm_crypt_keys > 0 {
         advice.push(Advice::KeysLeftBehind { keys: machine.dm_crypt_keys });
-    }
-    if let Some(asked) = machine.hidden_cma() {
-        advice.push(Advice::HiddenCma { asked, reserved });
-    }
-    if let Some(asked) = machine.refused_cma() {
-        advice.push(Advice::RefusedCma { asked, reserved });
     }
     advice
 }

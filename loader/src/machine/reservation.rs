@@ -11,8 +11,8 @@ use std::path::Path;
 use super::no_reservation::Evidence;
 use super::source::{self, Tree};
 use super::{
-    CpuFacts, Error, KexecPermission, cpus, crash_region, dm_crypt_keys, evidence, iomem, kexec,
-    meminfo, read_command_line,
+    CpuFacts, Error, KexecPermission, cpus, crash_cma, crash_region, dm_crypt_keys, evidence,
+    iomem, kexec, meminfo, read_command_line,
 };
 use crate::phys::PhysRange;
 
@@ -28,6 +28,8 @@ pub struct Reservation {
     pub system_ram: Vec<PhysRange>,
     /// The ranges named "Crash kernel", ascending.
     pub crash_regions: Vec<PhysRange>,
+    /// Crash memory in CMA; see [`super::Machine::crash_cma`].
+    pub crash_cma: Option<Vec<PhysRange>>,
     /// /sys/kernel/crash_elfcorehdr_size, absent before Linux 6.6.
     pub elfcorehdr_size: Option<u64>,
     /// The running kernel's command line.
@@ -56,6 +58,7 @@ impl Reservation {
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,
             crash_regions: iomem.crash_regions,
+            crash_cma: crash_cma(tree)?,
             elfcorehdr_size: tree
                 .optional(&source::ELFCOREHDR_SIZE)?
                 .map(|file| file.decimal())
