@@ -5,7 +5,7 @@
 //! caller selects are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 pub mod compression;
 
@@ -16,6 +16,10 @@ const MOST_KEPT: u64 = 4 << 20;
 
 /// The magic numbers of the format, without and with checksums.
 const MAGICS: [&[u8]; 2] = [b"070701", b"070702"];
+
+/// Every archive begins at a multiple of this (`unpack_to_rootfs`, init/initramfs.c). Compressed
+/// data does not have to.
+const ALIGNMENT: u64 = 4;
 
 /// The contents of an initrd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +41,23 @@ pub enum Error {
         /// The offset.
         at: u64,
     },
+    /// A compression that this program does not read.
+    #[error("the data at byte {at} is compressed with {name}, which this program does not read")]
+    Compression {
+        /// The offset.
+        at: u64,
+        /// The compression.
+        name: &'static str,
+    },
+    /// An archive where the kernel does not look for one.
+    #[error(
+        "the archive at byte {at} is not at a multiple of {ALIGNMENT}, so the kernel does not \
+         unpack it"
+    )]
+    Alignment {
+        /// The offset.
+        at: u64,
+    },
     /// It is too large.
     #[error("it has more than {} MiB unpacked", MOST_UNPACKED >> 20)]
     TooLarge,
@@ -50,9 +71,9 @@ impl Initrd {
     pub fn read(from: impl Read, keep: impl Fn(&str) -> bool) -> Result<Self, Error> {
         let mut initrd = Self::default();
         let mut input = Input::new(from);
-        if let Some(unpack) = initrd.read_archives(&mut input, &keep)? {
-            let mut unpacked = Input::new(unpack(Box::new(input))?);
-            // The kernel also unpacks archives after a compressed one. No known tool writes any.
+        // The kernel also unpacks archives after a compressed one.
+        while let Some(unpack) = initrd.read_archives(&mut input, &keep)? {
+            let mut unpacked = Input::new(unpack(Box::new(&mut input))?);
             if initrd.read_archives(&mut unpacked, &keep)?.is_some() {
                 return Err(Error::Format { at: unpacked.at });
             }
@@ -77,8 +98,14 @@ impl Initrd {
             if let Some(unpack) = compression::of(start) {
                 return Ok(Some(unpack));
             }
+            if let Some(name) = compression::unread(start) {
+                return Err(Error::Compression { at: from.at, name });
+            }
             if !MAGICS.iter().any(|magic| start.starts_with(magic)) {
                 return Err(Error::Format { at: from.at });
+            }
+            if !from.at.is_multiple_of(ALIGNMENT) {
+                return Err(Error::Alignment { at: from.at });
             }
             self.read_archive(from, keep)?;
         }
@@ -165,6 +192,21 @@ impl<R: Read> Read for Input<R> {
         };
         self.at += len as u64;
         Ok(len)
+    }
+}
+
+impl<R: Read> BufRead for Input<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.ahead.is_empty() { self.from.fill_buf() } else { Ok(&self.ahead) }
+    }
+
+    fn consume(&mut self, len: usize) {
+        if self.ahead.is_empty() {
+            self.from.consume(len);
+        } else {
+            self.ahead.drain(..len);
+        }
+        self.at += len as u64;
     }
 }
 

@@ -1,10 +1,10 @@
 //! Compressions of initrds: magic numbers and decompressors (`compressed_formats`,
-//! lib/decompress.c). bzip2, lzma and lzo are left out, because no current distribution defaults to
-//! them.
+//! lib/decompress.c). bzip2, lzma and lzo are only named, because no current distribution defaults
+//! to them.
 
-use std::io::{self, Cursor, ErrorKind, Read};
+use std::io::{self, BufRead, Cursor, ErrorKind, Read};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use lz4_flex::block::decompress_into;
 use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::XzReader;
@@ -13,14 +13,15 @@ use ruzstd::decoding::StreamingDecoder;
 /// Length of the longest magic number, including cpio's.
 pub const LONGEST_MAGIC: usize = 6;
 
-type Packed<'a> = Box<dyn Read + 'a>;
-/// Wraps compressed data in a decompressor.
-pub type Unpack<'a> = fn(Packed<'a>) -> io::Result<Packed<'a>>;
+type Packed<'a> = Box<dyn BufRead + 'a>;
+/// Wraps compressed data in a decompressor. It reads up to the end of what was compressed at once,
+/// and no further: the kernel continues there.
+pub type Unpack<'a> = fn(Packed<'a>) -> io::Result<Box<dyn Read + 'a>>;
 
 /// The decompressor for data that starts with these bytes.
 pub fn of<'a>(start: &[u8]) -> Option<Unpack<'a>> {
     let formats: [(&[u8], Unpack<'a>); 5] = [
-        (b"\x1f\x8b", |packed| Ok(Box::new(MultiGzDecoder::new(packed)))),
+        (b"\x1f\x8b", |packed| Ok(Box::new(GzDecoder::new(packed)))),
         (b"\x28\xb5\x2f\xfd", |packed| {
             Ok(Box::new(StreamingDecoder::new(packed).map_err(io::Error::other)?))
         }),
@@ -29,6 +30,12 @@ pub fn of<'a>(start: &[u8]) -> Option<Unpack<'a>> {
         (b"\x04\x22\x4d\x18", |packed| Ok(Box::new(FrameDecoder::new(packed)))),
     ];
     formats.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, unpack)| unpack)
+}
+
+/// The name of a compression that Linux reads and this program does not.
+pub fn unread(start: &[u8]) -> Option<&'static str> {
+    let formats: [(&[u8], &str); 3] = [(b"BZ", "bzip2"), (b"\x5d\0", "lzma"), (b"\x89L", "lzo")];
+    formats.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, name)| name)
 }
 
 /// Magic number of `lz4 -l`, the only LZ4 format that the kernel reads (lib/decompress_unlz4.c).

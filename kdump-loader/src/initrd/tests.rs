@@ -73,6 +73,42 @@ fn archive_after_microcode_is_listed_with_every_compression() {
 }
 
 #[test]
+fn archive_after_a_compressed_one_is_listed() {
+    let [gzip, zstd, xz, _] = packed();
+    let more = archive(&[("appended", b"more")]);
+    for packed in [&gzip, &zstd, &xz] {
+        for alignment in [4, 512] {
+            let mut padded = packed.clone();
+            padded.resize(packed.len().next_multiple_of(alignment), 0);
+            let initrd = read(&[&padded[..], &more, packed].concat()).unwrap();
+            check(&initrd);
+            assert!(initrd.names.contains("appended"));
+            assert_eq!(initrd.unpacked, 22 + 4 + 22);
+            let at = padded.len() as u64 + 1;
+            let unaligned = read(&[&padded[..], &[0], &more].concat()).unwrap_err();
+            assert!(matches!(unaligned, Error::Alignment { at: found } if found == at));
+        }
+        let garbage = read(&[&packed[..], b"garbage"].concat()).unwrap_err();
+        let expected = packed.len() as u64;
+        assert!(matches!(garbage, Error::Format { at } if at == expected), "{garbage}");
+    }
+}
+
+#[test]
+fn compression_that_is_not_read_is_named() {
+    let early = archive(&[("kernel/x86/microcode/AuthenticAMD.bin", b"")]);
+    for (start, name) in
+        [(b"BZh91AY&SY".as_slice(), "bzip2"), (b"\x5d\0\0\x80\0", "lzma"), (b"\x89LZO\0", "lzo")]
+    {
+        for bytes in [start.to_vec(), [&early, start].concat()] {
+            let message = read(&bytes).unwrap_err().to_string();
+            let words = format!("compressed with {name}, which this program does not read");
+            assert!(message.ends_with(&words), "{message}");
+        }
+    }
+}
+
+#[test]
 fn lz4_block_of_incompressible_data_is_unpacked() {
     let mut state = 1u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
@@ -121,7 +157,9 @@ fn damaged_or_unknown_file_is_an_error_not_an_empty_initrd() {
         let trailer = whole.windows(10).position(|window| window == b"TRAILER!!!").unwrap() + 11;
         assert!(len >= trailer || read(&whole[..len]).is_err(), "{len} bytes of {}", whole.len());
     }
-    assert!(matches!(read(b"BZh91AY&SY"), Err(Error::Format { at: 0 })));
+    for unknown in [b"garbage".as_slice(), b"070707cpio"] {
+        assert!(matches!(read(unknown), Err(Error::Format { at: 0 })));
+    }
     assert!(matches!(read(&[whole, b"rest".to_vec()].concat()), Err(Error::Format { .. })));
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&archive(&FILES)).unwrap();
