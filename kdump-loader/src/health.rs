@@ -24,7 +24,7 @@ pub use dump_target::Target;
 use files::Files;
 pub use room::{estimate, possible_cpus};
 pub use saver::Saver;
-pub use wished::files_of_config;
+pub use wished::{files_of_config, files_to_arm};
 
 pub(crate) mod files; // [0] reads files below a root
 mod armed; // whether the armed image is up to date, and what its purgatory can do
@@ -38,7 +38,7 @@ mod saver; // the program that saves the dump
 pub(crate) mod dump_target; // the place where it saves the dump
 pub mod last_dump; // the dump of an earlier panic
 mod last_panic; // whether an operator has seen that it left none
-mod wished; // the same checks for the config's files, before they are armed
+mod wished; // the same checks for files before they are armed
 
 /// Held by a reload while it runs, below the root.
 pub const RELOAD_LOCK: &str = "run/kdump-loader/reload.lock";

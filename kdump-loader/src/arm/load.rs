@@ -13,7 +13,7 @@ use loader::request::Request;
 use loader::submit::{self, Armed};
 
 use super::record::{Record, lock::HeldLock, origin::Origin};
-use super::request_for::advise;
+use super::request_for::{advise, look_at_files};
 use super::rounds::{self, World};
 use super::{Aftermath, Error, aftermath, forget, generation, hold_arming_lock, set_aside};
 use crate::findings::recorded::RecordedAdvice;
@@ -62,7 +62,10 @@ impl<'a, N: Fn() -> bool> World for Live<'a, N> {
     }
 
     fn advise(&mut self, image: &Image<'a>, machine: &Machine) {
-        self.advice = advise(image, self.request, &self.origin, machine);
+        let Self { root, request, origin, .. } = self;
+        let initrd = request.initrd.as_ref();
+        look_at_files(root, &request.kernel, initrd, &request.command_line, origin);
+        self.advice = advise(image, request, origin, machine);
     }
 
     fn hold_lock(&mut self) -> Result<Option<HeldLock>, Error> {

@@ -19,7 +19,9 @@ use serde::Serialize;
 
 use super::load::kernel_updates_image;
 use super::record::Record;
-use super::request_for::{base_command_line, capture_initrd, expect_format, origin, print_advice};
+use super::request_for::{
+    base_command_line, capture_initrd, expect_format, look_at_files, origin, print_advice,
+};
 use super::{Aftermath, Error, aftermath, begin, forget, hold_arming_lock, set_aside};
 use crate::black_box::armed::ArmedBox;
 use crate::capture::parameters;
@@ -87,6 +89,7 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     let initrd_content = initrd.as_ref().map(|(_, content)| content);
     let (parsed, line) =
         file_load::check(&kernel.input, initrd_content, &command_line.line, &machine)?;
+    look_at_files(root, &kernel.input, initrd_content, &command_line, &origin);
     let advice = print_advice(&advise(&kernel.input, &command_line, &machine));
     let kernel_fd = descriptor("capture kernel", &kernel, parsed.file)?;
 

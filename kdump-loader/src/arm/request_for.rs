@@ -17,11 +17,12 @@ use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::Error;
-use super::record::origin::Origin;
+use super::record::{self, Known, origin::Origin};
 use crate::capture::{self, parameters};
-use crate::findings::Level;
 use crate::findings::advice::{self, Advice};
 use crate::findings::recorded::RecordedAdvice;
+use crate::findings::{Finding, Level};
+use crate::health;
 use crate::messages::{note, warn};
 use crate::options::embedded::embedded;
 use crate::options::{BlackBoxChoice, Options};
@@ -163,6 +164,42 @@ pub fn print_advice(advice: &[Advice]) -> Vec<RecordedAdvice> {
         }
     }
     advice.iter().map(RecordedAdvice::from).collect()
+}
+
+/// Warns if the files of an image do not belong together, or would save no dump. It unpacks the
+/// initrd, so it does nothing if the armed image was made from the same files.
+pub fn look_at_files(
+    root: &Path,
+    kernel: &InputFile,
+    initrd: Option<&InputFile>,
+    command_line: &Base,
+    origin: &Origin,
+) {
+    let armed = match record::read(root) {
+        Ok(Known::Image(record)) => record.origin,
+        _ => None,
+    };
+    // The initrd of `--capture` was made for this kernel.
+    if origin.initrd_len.is_none() && !armed.is_some_and(|armed| armed.has_files_of(origin)) {
+        warn_of_files(Some(root), kernel, initrd, command_line);
+    }
+}
+
+/// The same in any case. `root` is `None` for another machine.
+pub fn warn_of_files(
+    root: Option<&Path>,
+    kernel: &InputFile,
+    initrd: Option<&InputFile>,
+    command_line: &Base,
+) {
+    for Finding { message, remedy, .. } in
+        health::files_to_arm(root, kernel, initrd, &command_line.line)
+    {
+        match remedy {
+            Some(remedy) => warn(format_args!("{message}; {remedy}")),
+            None => warn(format_args!("{message}")),
+        }
+    }
 }
 
 /// A random seed for the capture kernel. Early at boot the kernel may have none; the capture kernel

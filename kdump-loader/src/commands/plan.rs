@@ -9,7 +9,7 @@ use {super::write_file, crate::cli::STANDARD_OUTPUT, crate::picture};
 
 use super::{Error, LIVE, print, print_json};
 use crate::arm::generation::PLANNED;
-use crate::arm::request_for::{advise, request_for};
+use crate::arm::request_for::{advise, request_for, warn_of_files};
 use crate::cli::Plan;
 
 /// Stands in for the random seed, so that every plan of the same image has the same identity.
@@ -29,6 +29,12 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
     let (request, origin) =
         request_for(root, &arguments.image, &machine, Some(NO_SEED), || Some(PLANNED))?;
     let image = loader::build(&request, &machine)?;
+    // Of a snapshot, the root file system is elsewhere.
+    let there = arguments.snapshot.is_none().then_some(root);
+    if origin.initrd_len.is_none() {
+        let initrd = request.initrd.as_ref();
+        warn_of_files(there, &request.kernel, initrd, &request.command_line);
+    }
     advise(&image, &request, &origin, &machine);
     let summary = image.summary();
     #[cfg(feature = "picture")]

@@ -135,6 +135,24 @@ impl Capture {
         }
     }
 
+    /// The capture kernel that is about to be armed. What `status` needs besides stays empty.
+    pub fn requested(kernel: &InputFile, initrd: Option<&InputFile>, command_line: &[u8]) -> Self {
+        let read = |initrd: &InputFile| {
+            Initrd::read(&initrd.bytes[..], is_kept).map_err(|error| in_full(&error))
+        };
+        Self {
+            release: kernel::release(kernel),
+            kernel: kernel.path.clone(),
+            initrd_path: initrd.map(|initrd| initrd.path.clone()),
+            command_line: cmdline::text(command_line),
+            by_file: false,
+            init_size: None,
+            initrd_len: 0,
+            initrd: initrd.map(read),
+            made: None,
+        }
+    }
+
     fn read(
         files: Files<'_>,
         kernel: PathBuf,

@@ -95,31 +95,7 @@ const IN_DRACUT: [(Service, &str); 2] =
 
 pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) -> Option<Saver> {
     let files = Files::new(root);
-    let (name, in_initrd, service) = match in_initrd(capture) {
-        Some((Service::Own, name)) if name.is_empty() => {
-            findings.push(unknown(format!("the file /{NOTE} in the initrd names no program")));
-            return None;
-        }
-        Some((service, name)) => (name, true, service),
-        None => {
-            let (service, name) = on_root(root, files, capture, findings)?;
-            (name, false, service)
-        }
-    };
-    if let Some(finding) = started::hindrance(capture, service, &name, in_initrd) {
-        findings.push(finding);
-        return None;
-    }
-    if service == Service::Suse
-        && let Some(place) = dump_target::suse_saves_only_a_log(files, capture)
-    {
-        let message =
-            format!("{name} saves only a log, because KDUMP_DUMPFORMAT is none in {place}");
-        let remedy = "set KDUMP_DUMPFORMAT=compressed in /etc/sysconfig/kdump, and rebuild the \
-                      initrd with mkdumprd";
-        findings.push(Finding::new(Code::SaverMissing, message).remedy(remedy));
-        return None;
-    }
+    let (name, in_initrd, service) = find(Some(root), capture, findings)?;
     // A disk image has neither memory nor devices.
     let has_devices = files.exists("proc/meminfo");
     let target =
@@ -128,6 +104,44 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
         root::look(files, capture, &name, findings);
     }
     Some(Saver { name, in_initrd, target, service })
+}
+
+/// The program's name, whether it is in the initrd, and its package. `root` is `None` if the machine
+/// is elsewhere; then nothing is said about its root file system.
+pub(super) fn find(
+    root: Option<&Path>,
+    capture: &Capture,
+    findings: &mut Vec<Finding>,
+) -> Option<(String, bool, Service)> {
+    let (name, in_initrd, service) = match in_initrd(capture) {
+        Some((Service::Own, name)) if name.is_empty() => {
+            findings.push(unknown(format!("the file /{NOTE} in the initrd names no program")));
+            return None;
+        }
+        Some((service, name)) => (name, true, service),
+        None if root.is_none() && capture.boots_root() => return None,
+        None => {
+            let root = root.unwrap_or(Path::new("/"));
+            let (service, name) = on_root(root, Files::new(root), capture, findings)?;
+            (name, false, service)
+        }
+    };
+    if let Some(finding) = started::hindrance(capture, service, &name, in_initrd) {
+        findings.push(finding);
+        return None;
+    }
+    if service == Service::Suse
+        && let Some(root) = root
+        && let Some(place) = dump_target::suse_saves_only_a_log(Files::new(root), capture)
+    {
+        let message =
+            format!("{name} saves only a log, because KDUMP_DUMPFORMAT is none in {place}");
+        let remedy = "set KDUMP_DUMPFORMAT=compressed in /etc/sysconfig/kdump, and rebuild the \
+                      initrd with mkdumprd";
+        findings.push(Finding::new(Code::SaverMissing, message).remedy(remedy));
+        return None;
+    }
+    Some((name, in_initrd, service))
 }
 
 fn in_initrd(capture: &Capture) -> Option<(Service, String)> {

@@ -1,11 +1,13 @@
-//! Checks the config's files before they are armed: whether they exist, belong together, and save
-//! the dump.
+//! Checks files before they are armed: whether they exist, belong together, and save the dump. They
+//! are those of the config, or those that were just read.
 //!
-//! The root may be a disk image, made on a machine that runs another kernel. Then each kernel in
+//! For the config, the root may be a disk image, made on a machine that runs another kernel. Then each kernel in
 //! its /boot is checked.
 
 use std::collections::BTreeSet;
 use std::path::Path;
+
+use loader::request::InputFile;
 
 use super::capture::Capture;
 use super::files::Files;
@@ -15,6 +17,21 @@ use crate::options::config::{self, Config};
 
 /// Directory of kernels, and the prefix before the release in their names.
 const KERNELS: (&str, &str) = ("boot", "vmlinuz-");
+
+/// Checks files that are about to be armed. `root` may have the program that saves the dump; it is
+/// `None` if that machine is elsewhere.
+pub fn files_to_arm(
+    root: Option<&Path>,
+    kernel: &InputFile,
+    initrd: Option<&InputFile>,
+    command_line: &[u8],
+) -> Vec<Finding> {
+    let capture = Capture::requested(kernel, initrd, command_line);
+    let mut findings = Vec::new();
+    capture.look(&mut findings);
+    saver::find(root, &capture, &mut findings);
+    findings
+}
 
 /// Checks the files that the config below `root` names. A missing config is no finding here.
 pub fn files_of_config(root: &Path) -> Vec<Finding> {
@@ -135,6 +152,34 @@ mod tests {
         fs::remove_file(two.path().join("boot/initrd-6.1")).unwrap();
         fs::write(two.path().join("proc/sys/kernel/osrelease"), "6.12\n").unwrap();
         assert_eq!(found(&two), [], "the other kernel does not run");
+    }
+
+    #[test]
+    fn files_that_are_about_to_be_armed_are_looked_at() {
+        let kernel = InputFile { path: "/boot/vmlinuz".into(), bytes: b"x".to_vec() };
+        let initrd = |files| InputFile { path: "/boot/initrd".into(), bytes: archive(files) };
+        let codes = |root: &tempfile::TempDir, initrd: &InputFile, line: &str| {
+            let found =
+                files_to_arm(Some(root.path()), &kernel, Some(initrd), line.as_bytes()).into_iter();
+            found.map(|finding| finding.code).collect::<Vec<_>>()
+        };
+        let machine = image(&[]);
+        let saves = initrd(&[(saver::NOTE, b"mine\n")]);
+        assert_eq!(codes(&machine, &saves, "nr_cpus=1"), []);
+        let nothing = initrd(&[("init", b"")]);
+        assert_eq!(codes(&machine, &nothing, "nr_cpus=1"), [Code::SaverUnknown]);
+        let line = "root=/dev/vda1 systemd.unit=kdump-tools-dump.service";
+        assert_eq!(codes(&machine, &nothing, line), [Code::SaverMissing]);
+        let debian =
+            image(&[("usr/lib/systemd/system/kdump-tools-dump.service", b"[Unit]\n".as_slice())]);
+        assert_eq!(codes(&debian, &nothing, line), [Code::SaverMissing], "USE_KDUMP is not set");
+        fs::create_dir_all(debian.path().join("etc/default")).unwrap();
+        fs::write(debian.path().join("etc/default/kdump-tools"), "USE_KDUMP=1\n").unwrap();
+        assert_eq!(codes(&debian, &nothing, line), []);
+        assert_eq!(files_to_arm(None, &kernel, Some(&nothing), line.as_bytes()), []);
+        let elsewhere = |initrd| files_to_arm(None, &kernel, initrd, b"nr_cpus=1")[0].code;
+        assert_eq!(elsewhere(Some(&nothing)), Code::SaverUnknown);
+        assert_eq!(elsewhere(None), Code::NoUserSpace);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use loader::image::Summary;
 
+use crate::fixture::status::{archive, kernel_of};
 use crate::fixture::{Fixture, NONE, Run, assert_says, example, program, run};
 
 fn identity(fixture: &Fixture) -> String {
@@ -124,4 +125,27 @@ fn irregular_file_is_rejected_by_its_type_without_blocking() {
         fs::create_dir(&path).unwrap();
         assert_says(&fixture.refusal(NONE), &[name, "is a directory"]);
     }
+}
+
+#[test]
+fn initrd_for_another_kernel_is_planned_with_a_warning() {
+    let fixture = Fixture::new();
+    let initrd = |release: &str| {
+        let module = format!("usr/lib/modules/{release}/kernel/fs/ext4/ext4.ko.xz");
+        archive(&[(&module, b""), ("etc/kdump-loader/saver", b"mine\n")])
+    };
+    fixture.write("vmlinuz", &kernel_of("6.12.43"));
+    fixture.write("initrd", &initrd("6.12.43"));
+    let Run { code, stderr, .. } = fixture.plan(NONE);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(!stderr.contains("modules"), "{stderr}");
+    fixture.write("initrd", &initrd("6.1.0-9-amd64"));
+    let Run { code, stderr, .. } = fixture.plan(NONE);
+    assert_eq!(code, Some(0), "{stderr}");
+    let words = [
+        "kdump-loader: warning: ",
+        "is Linux 6.12.43, but the initrd has modules of 6.1.0-9-amd64",
+        "build an initrd for 6.12.43",
+    ];
+    assert_says(&stderr, &words);
 }

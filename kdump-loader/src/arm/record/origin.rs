@@ -73,6 +73,14 @@ impl Origin {
         self
     }
 
+    /// Whether kernel, initrd and command line are those of `other`.
+    pub fn has_files_of(&self, other: &Self) -> bool {
+        ["kernel", "initrd"].iter().all(|key| self.files.get(*key) == other.files.get(*key))
+            && ["append", "reuse_cmdline", "capture"]
+                .iter()
+                .all(|key| self.options.get(*key) == other.options.get(*key))
+    }
+
     /// Adds the initrd that was made.
     pub fn made(&mut self, initrd: &Made) {
         self.files.extend(initrd.files.clone());
@@ -89,5 +97,39 @@ impl Origin {
         self.files.extend(
             files.initrd.as_ref().map(|initrd| ("initrd".to_owned(), initrd.identity.clone())),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn image_of_the_same_files_and_command_line_needs_no_second_look() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for name in ["kernel", "initrd", "other"] {
+            std::fs::write(path(name), name).unwrap();
+        }
+        let options = Options {
+            initrd: Some(path("initrd")),
+            append: Some("nr_cpus=1".into()),
+            ..Options::new(path("kernel"))
+        };
+        let of = |options: &Options| Origin::of(directory.path(), options, Path::new("/dev/null"));
+        let armed = of(&options);
+        let same = Options { no_hotplug: true, ..options.clone() };
+        assert!(armed.has_files_of(&of(&same)));
+        for other in [
+            Options { kernel: path("other"), ..options.clone() },
+            Options { initrd: Some(path("other")), ..options.clone() },
+            Options { initrd: None, ..options.clone() },
+            Options { append: None, ..options.clone() },
+            Options { reuse_cmdline: true, ..options.clone() },
+        ] {
+            assert!(!armed.has_files_of(&of(&other)), "{other:?}");
+        }
+        std::fs::write(path("initrd"), "a new one").unwrap();
+        assert!(!armed.has_files_of(&of(&options)));
     }
 }
