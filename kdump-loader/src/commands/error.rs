@@ -106,13 +106,12 @@ pub enum Error {
     #[error(transparent)]
     Service(#[from] crate::service::Error),
     /// A file is missing or differs, or another service arms.
-    #[error(
-        "{problems} problem{}; `kdump-loader service install` installs what is missing",
-        if *problems == 1 { "" } else { "s" }
-    )]
+    #[error("{}", not_installed(*problems, *of_config))]
     NotInstalled {
-        /// How many findings are problems.
+        /// How many findings about the service are problems.
         problems: usize,
+        /// How many findings about the config and its files are problems.
+        of_config: usize,
     },
     /// The files are in place, but systemd or udev was not notified.
     #[error("the files are in place, but `{command}` failed ({ended}); run it yourself, or reboot")]
@@ -158,6 +157,25 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+}
+
+/// `service install` cannot make the files that the config names.
+fn not_installed(problems: usize, of_config: usize) -> String {
+    let counted =
+        |count, whose| format!("{count} problem{} {whose}", if count == 1 { "" } else { "s" });
+    let service = format!(
+        "{}: `kdump-loader service install` installs what is missing",
+        counted(problems, "of the service")
+    );
+    let files = format!(
+        "{}: the findings say what is missing",
+        counted(of_config, "of the config and its files")
+    );
+    match (problems, of_config) {
+        (_, 0) => service,
+        (0, _) => files,
+        _ => format!("{service}; {files}"),
+    }
 }
 
 /// Errors that [`arm::Error`] already has a variant for.

@@ -211,8 +211,9 @@ fn check(Check { distribution, place, json }: &Check) -> Result<(), Error> {
     // What `status` would say about the config's files once they are armed. Warnings are no reason
     // to fail.
     let of_config = health::files_of_config(&place.root);
-    let problems = installed.iter().filter(|finding| !finding.is_right()).count()
-        + of_config.iter().filter(|finding| finding.level > Level::Warning).count();
+    let problems = installed.iter().filter(|finding| !finding.is_right()).count();
+    let severe = of_config.iter().filter(|finding| finding.level > Level::Warning).count();
+    let right = problems == 0 && severe == 0;
     let config = configuration(&place.root);
     let looked = installed.iter().map(|finding| Looked {
         code: finding.code(),
@@ -226,12 +227,12 @@ fn check(Check { distribution, place, json }: &Check) -> Result<(), Error> {
     }));
     let looked: Vec<Looked<'_>> = looked.collect();
     if *json {
-        print_json(&Checked { right: problems == 0, findings: looked })?;
+        print_json(&Checked { right, findings: looked })?;
     } else {
         let lines: String = looked.iter().map(|looked| format!("{}\n", looked.words)).collect();
         print(&lines)?;
     }
-    if problems == 0 { Ok(()) } else { Err(Error::NotInstalled { problems }) }
+    if right { Ok(()) } else { Err(Error::NotInstalled { problems, of_config: severe }) }
 }
 
 fn print_changes(done: &[Done]) -> Result<(), Error> {

@@ -72,6 +72,8 @@ fn service_is_installed_checked_and_uninstalled_below_a_root() {
     let check = service(&["check"]);
     assert_eq!(check.code, Some(1));
     assert_says(&check.stdout, &["missing ", "disabled "]);
+    assert_says(&check.stderr, &["problems of the service: `kdump-loader service install`"]);
+    assert!(!check.stderr.contains("of the config"), "{}", check.stderr);
     let told = service(&["check", "--json"]);
     assert_eq!(told.code, Some(1));
     assert_says(
@@ -89,6 +91,8 @@ fn service_is_installed_checked_and_uninstalled_below_a_root() {
     let check = service(&["check"]);
     assert_eq!(check.code, Some(1));
     assert_says(&check.stdout, &["error[file_missing]: the kernel that the config names"]);
+    assert_says(&check.stderr, &["2 problems of the config and its files: the findings say"]);
+    assert!(!check.stderr.contains("service install"), "nothing of it is missing");
     let boot = root.path().join("boot");
     fs::create_dir(&boot).unwrap();
     fs::write(boot.join("vmlinuz-6.12"), "kernel").unwrap();
