@@ -1,8 +1,8 @@
 //! Checks files before they are armed: whether they exist, belong together, and save the dump. They
 //! are those of the config, or those that were just read.
 //!
-//! For the config, the root may be a disk image, made on a machine that runs another kernel. Then each kernel in
-//! its /boot is checked.
+//! For the config, the root may be a disk image, made on a machine that runs another kernel. Then
+//! each kernel in its /boot is checked, or if there is none, each one next to its modules.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,6 +17,11 @@ use crate::options::config::{self, Config};
 
 /// Directory of kernels, and the prefix before the release in their names.
 const KERNELS: (&str, &str) = ("boot", "vmlinuz-");
+
+/// Directory of modules, which has the kernel where /boot has none (ostree, and Fedora's
+/// kernel-install without a boot loader).
+const MODULES: &str = "usr/lib/modules";
+const MODULES_KERNEL: &str = "vmlinuz";
 
 /// Checks files that are about to be armed. `root` may have the program that saves the dump; it is
 /// `None` if that machine is elsewhere.
@@ -40,7 +45,7 @@ pub fn files_of_config(root: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut looked_at = BTreeSet::new();
     for release in releases(files, &text) {
-        let config = match Config::parse(&text, &release) {
+        let config = match Config::on_machine(&text, &release, |path| files.exists(path)) {
             Ok(config) => config,
             Err(defect) => {
                 findings.push(Finding::new(
@@ -62,15 +67,21 @@ pub fn files_of_config(root: &Path) -> Vec<Finding> {
 fn releases(files: Files<'_>, config: &str) -> Vec<String> {
     let running = files.line("proc/sys/kernel/osrelease").unwrap_or_default();
     let names_kernel = |release: &str| {
-        Config::parse(config, release).is_ok_and(|config| files.exists(&config.options.kernel))
+        Config::on_machine(config, release, |path| files.exists(path))
+            .is_ok_and(|config| files.exists(&config.options.kernel))
     };
     if !running.is_empty() && names_kernel(&running) {
         return vec![running];
     }
     let (directory, prefix) = KERNELS;
     let names = files.names(directory);
-    let installed: Vec<String> =
+    let mut installed: Vec<String> =
         names.iter().filter_map(|name| name.strip_prefix(prefix)).map(str::to_owned).collect();
+    if installed.is_empty() {
+        let with_kernel =
+            |release: &String| files.exists(format!("{MODULES}/{release}/{MODULES_KERNEL}"));
+        installed.extend(files.names(MODULES).into_iter().filter(with_kernel));
+    }
     match (installed.is_empty(), running.is_empty()) {
         (false, _) => installed,
         (true, false) => vec![running],
@@ -152,6 +163,22 @@ mod tests {
         fs::remove_file(two.path().join("boot/initrd-6.1")).unwrap();
         fs::write(two.path().join("proc/sys/kernel/osrelease"), "6.12\n").unwrap();
         assert_eq!(found(&two), [], "the other kernel does not run");
+    }
+
+    #[test]
+    fn second_choice_of_kernel_and_initrd_in_a_disk_image_is_found() {
+        let config = "kernel = ['/boot/vmlinuz-{release}', '/usr/lib/modules/{release}/vmlinuz']\n\
+                      initrd = ['/boot/initrd-{release}', '/var/lib/kdump/initrd-{release}']\n";
+        let initrd = archive(&[(saver::NOTE, b"mine\n")]);
+        let ostree = image(&[
+            ("etc/kdump-loader.toml", config.as_bytes()),
+            ("usr/lib/modules/6.12/vmlinuz", b"x"),
+            ("usr/lib/modules/6.13/modules.dep", b"x"),
+            ("var/lib/kdump/initrd-6.12", &initrd),
+        ]);
+        assert_eq!(found(&ostree), []);
+        fs::remove_file(ostree.path().join("var/lib/kdump/initrd-6.12")).unwrap();
+        assert_eq!(found(&ostree), [Code::FileMissing]);
     }
 
     #[test]

@@ -95,7 +95,8 @@ impl Config {
         Self::on_machine(text, release, |_| false)
     }
 
-    fn on_machine(
+    /// Parses `text` for a kernel of this release, on a machine where these paths exist.
+    pub fn on_machine(
         text: &str,
         release: &str,
         exists: impl Fn(&Path) -> bool,
@@ -123,8 +124,7 @@ impl Config {
         let mut file = FilePolicy::default();
         for entry in &entries {
             let value = match entry.key.as_str() {
-                "kernel" => Value::String(entry.path(release)?),
-                "initrd" => Value::String(entry.first_path(release, &exists)?),
+                "kernel" | "initrd" => Value::String(entry.first_path(release, &exists)?),
                 "purgatory" | "makedumpfile" => Value::String(entry.absolute_path()?),
                 "file" => {
                     file = file_policy(&entry.string()?).map_err(|message| entry.wrong(message))?;
@@ -239,7 +239,10 @@ impl Entry {
         let paths =
             values.iter().map(|value| entry(value).path(release)).collect::<Result<Vec<_>, _>>()?;
         let chosen = paths.iter().find(|path| exists(Path::new(path))).or(paths.first());
-        chosen.cloned().ok_or_else(|| self.wrong("an empty list; for no initrd, leave the key out"))
+        chosen.cloned().ok_or_else(|| {
+            let hint = if self.key == "initrd" { "; for no initrd, leave the key out" } else { "" };
+            self.wrong(format!("an empty list{hint}"))
+        })
     }
 
     /// An absolute path with the running kernel's release in place of its placeholder.

@@ -17,10 +17,11 @@ pub struct Key {
 pub const ALL: [Key; 22] = [
     Key {
         name: "kernel",
-        value: "absolute path",
+        value: "absolute path, or a list of them",
         default: "none; this key is required",
         meaning: "The capture kernel: a bzImage, a unified kernel image or a vmlinux. {release} \
-                  stands for the running kernel's release, as uname -r prints it.",
+                  stands for the running kernel's release, as uname -r prints it. From a list, \
+                  the first file that exists is used.",
     },
     Key {
         name: "initrd",

@@ -169,7 +169,7 @@ fn lines_of_the_shipped_config_are_fit_for_a_capture_kernel() {
 }
 
 #[test]
-fn first_existing_initrd_of_a_list_is_used() {
+fn first_existing_kernel_and_initrd_of_a_list_are_used() {
     let root = tempfile::tempdir().unwrap();
     let put = |path: &str, text: &str| {
         let path = root.path().join(path);
@@ -188,6 +188,16 @@ fn first_existing_initrd_of_a_list_is_used() {
     assert_eq!(initrd(), Path::new("/var/lib/kdump/i-6.1.0"));
     put("boot/i-6.1.0", "");
     assert_eq!(initrd(), Path::new("/boot/i-6.1.0"));
+    let kernels = "kernel = ['/boot/k-{release}', '/usr/lib/modules/{release}/vmlinuz']";
+    put(DEFAULT, kernels);
+    let kernel = || Config::read(root.path(), None).unwrap().options.kernel;
+    assert_eq!(kernel(), Path::new("/boot/k-6.1.0"));
+    put("usr/lib/modules/6.1.0/vmlinuz", "");
+    assert_eq!(kernel(), Path::new("/usr/lib/modules/6.1.0/vmlinuz"));
+    put("boot/k-6.1.0", "");
+    assert_eq!(kernel(), Path::new("/boot/k-6.1.0"));
+    let empty = refused("kernel = []");
+    assert!(empty.ends_with("the value of `kernel` is an empty list"), "{empty}");
     for text in [
         "kernel = '/k'\ninitrd = []",
         "kernel = '/k'\ninitrd = ['i']",
