@@ -1,11 +1,20 @@
 //! `kdump-loader service …`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
 use super::manual;
+use crate::options::words::{Listed, listed};
 use crate::service::Distribution;
+
+/// The distributions, by the kdump service of each.
+const DISTRIBUTION: [Listed; 3] = [
+    ("debian", "Debian, Ubuntu: kdump-tools"),
+    ("fedora", "Fedora, RHEL, CentOS: kdump-utils"),
+    ("suse", "openSUSE, SLES: kdump"),
+];
 
 /// The subcommands of `service`.
 #[derive(Debug, Subcommand)]
@@ -46,9 +55,9 @@ pub struct Install {
     /// only. Links to /dev/null below /etc mask udev rules that arm. `uninstall` undoes both.
     #[arg(long)]
     pub mask_conflicts: bool,
-    /// The distribution whose kdump service makes the initrd and saves the dump: debian, fedora or
-    /// suse [default: from /etc/os-release]
-    #[arg(long, value_name = "NAME")]
+    /// The distribution whose kdump service makes the initrd and saves the dump [default: from
+    /// /etc/os-release]
+    #[arg(long, value_name = "NAME", value_parser = listed(&DISTRIBUTION, Distribution::from_str))]
     pub distribution: Option<Distribution>,
     #[command(flatten)]
     pub place: Place,
@@ -83,9 +92,9 @@ pub struct Divert {
 /// `service check`
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The distribution whose kdump service makes the initrd and saves the dump: debian, fedora or
-    /// suse [default: from /etc/os-release]
-    #[arg(long, value_name = "NAME")]
+    /// The distribution whose kdump service makes the initrd and saves the dump [default: from
+    /// /etc/os-release]
+    #[arg(long, value_name = "NAME", value_parser = listed(&DISTRIBUTION, Distribution::from_str))]
     pub distribution: Option<Distribution>,
     #[command(flatten)]
     pub place: Place,

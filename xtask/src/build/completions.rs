@@ -21,7 +21,7 @@ const SHELLS: [(Shell, &str); 3] = [
 /// Writes one file per shell below `directory`, and removes what was there before.
 pub fn write(sh: &xshell::Shell, directory: &Path) -> Result<()> {
     sh.remove_path(directory)?;
-    let program = kdump_loader::command();
+    let program = visible(&kdump_loader::command());
     for (shell, file) in SHELLS {
         let text = if shell == Shell::Bash {
             bash(&program)?
@@ -31,6 +31,22 @@ pub fn write(sh: &xshell::Shell, directory: &Path) -> Result<()> {
         sh.write_file(directory.join(file), text)?;
     }
     Ok(())
+}
+
+/// The command without hidden options, which clap_complete 4.6 would offer. Only what completions
+/// are made from is kept.
+fn visible(command: &Command) -> Command {
+    let mut visible = Command::new(command.get_name().to_owned())
+        .disable_help_flag(command.is_disable_help_flag_set())
+        .args(command.get_arguments().filter(|option| !option.is_hide_set()).cloned())
+        .subcommands(command.get_subcommands().map(self::visible));
+    if let Some(about) = command.get_about() {
+        visible = visible.about(about.clone());
+    }
+    match command.get_version() {
+        Some(version) => visible.version(version.to_owned()),
+        None => visible,
+    }
 }
 
 /// Completions for bash. If a program's name has a hyphen, clap_complete 4.6 spells the states that

@@ -9,7 +9,7 @@ use super::*;
 use crate::command;
 
 /// A line that a user types before Tab, and every word that must be offered.
-const LINES: [(&str, &[&str]); 4] = [
+const LINES: [(&str, &[&str]); 6] = [
     (
         "kdump-loader ",
         &[
@@ -20,6 +20,8 @@ const LINES: [(&str, &[&str]); 4] = [
     ("kdump-loader status --", &["--json", "--prometheus", "--strict"]),
     ("kdump-loader service ", &["check", "install", "uninstall"]),
     ("kdump-loader service install --", &["--dry-run", "--mask-conflicts", "--root"]),
+    ("kdump-loader service install --distribution ", &["debian", "fedora", "suse"]),
+    ("kdump-loader load --engine s", &["soft", "sha-ni"]),
 ];
 
 /// Calls the function that the script registers, as bash does. The last word may be empty.
@@ -48,6 +50,30 @@ fn bash_completes_commands_and_flags_below_them() {
             assert!(shown.contains(word), "bash does not offer {word} after {line}: {shown}");
         }
     }
+}
+
+#[test]
+fn no_shell_offers_a_hidden_option() {
+    let sh = xshell::Shell::new().unwrap();
+    let dir = sh.create_temp_dir().unwrap();
+    write(&sh, dir.path()).unwrap();
+    let program = kdump_loader::command();
+    let mut hidden = 0;
+    for command in program.get_subcommands() {
+        for option in command.get_arguments().filter(|option| option.is_hide_set()) {
+            hidden += 1;
+            let (name, help) = (option.get_id(), option.get_help().unwrap().to_string());
+            for file in ["zsh/_kdump-loader", "fish/kdump-loader.fish"] {
+                let text = sh.read_file(dir.path().join(file)).unwrap();
+                assert!(!text.contains(&help), "{name} of {} is in {file}", command.get_name());
+            }
+        }
+    }
+    assert!(hidden > 0, "--root of status and last");
+    let bash = sh.read_file(dir.path().join("bash/kdump-loader")).unwrap();
+    let (_, after) = bash.split_once("kdump_loader__subcmd__status)\n").unwrap();
+    let (options, _) = after.split_once("return 0").unwrap();
+    assert!(options.contains("--strict") && !options.contains("--root"), "{options}");
 }
 
 #[test]
