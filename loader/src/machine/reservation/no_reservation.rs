@@ -29,6 +29,9 @@ const FOUR_GIB: u64 = 1 << 32;
 /// Content of /sys/hypervisor/guest_type in a paravirtualized guest (drivers/xen/sys-hypervisor.c).
 const PARAVIRTUALIZED: &str = "PV";
 
+/// A word in dom0's /proc/xen/capabilities (drivers/xen/xenfs/super.c).
+const CONTROLS: &str = "control_d";
+
 /// The facts about the machine's memory that decide what `crashkernel=` reserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ram {
@@ -106,18 +109,17 @@ impl Evidence {
 }
 
 fn xen(tree: Tree<'_>) -> Result<Option<Xen>, Error> {
-    let is = |source, word| {
-        Ok::<bool, Error>(
-            tree.optional(source)?.is_some_and(|file| file.text().is_ok_and(|text| text == word)),
-        )
+    let holds = |source, wanted: fn(&str) -> bool| {
+        Ok::<bool, Error>(tree.optional(source)?.is_some_and(|file| file.text().is_ok_and(wanted)))
     };
-    if !is(&source::HYPERVISOR_TYPE, "xen")? || !is(&source::XEN_GUEST_TYPE, PARAVIRTUALIZED)? {
-        return Ok(None);
+    let dom0 = holds(&source::XEN_CAPABILITIES, |text| text.contains(CONTROLS))?;
+    if tree.optional(&source::XEN_GUEST_TYPE)?.is_none() {
+        // Linux before 4.13. It can be dom0 only if it is paravirtualized.
+        return Ok(dom0.then_some(Xen::Dom0));
     }
-    let capabilities = tree.optional(&source::XEN_CAPABILITIES)?;
-    let controls =
-        capabilities.is_some_and(|file| file.text().is_ok_and(|text| text.contains("control_d")));
-    Ok(Some(if controls { Xen::Dom0 } else { Xen::Guest }))
+    let paravirtualized = holds(&source::HYPERVISOR_TYPE, |text| text == "xen")?
+        && holds(&source::XEN_GUEST_TYPE, |text| text == PARAVIRTUALIZED)?;
+    Ok(paravirtualized.then_some(if dom0 { Xen::Dom0 } else { Xen::Guest }))
 }
 
 /// Finds the cause on the machine below `root`. It works without CAP_SYS_ADMIN, although

@@ -276,6 +276,12 @@ fn xen_is_found_by_the_kernels_files() {
     assert_eq!(found(&pv), Cause::Xen { domain: Xen::Guest });
     let dom0 = [&pv[..], &[("proc/xen/capabilities", "control_d\n")]].concat();
     assert_eq!(found(&dom0), Cause::Xen { domain: Xen::Dom0 });
+    let older = [NOTHING, ("proc/xen/capabilities", "control_d\n")];
+    assert_eq!(found(&older), Cause::Xen { domain: Xen::Dom0 }, "without guest_type");
+    let pvh = [&dom0[..], &[("sys/hypervisor/guest_type", "PVH\n")]].concat();
+    assert!(!matches!(found(&pvh), Cause::Xen { .. }), "Linux reserves there");
+    let guest = [NOTHING, ("sys/hypervisor/type", "xen\n"), ("proc/xen/capabilities", "\n")];
+    assert!(!matches!(found(&guest), Cause::Xen { .. }), "it may be an HVM guest");
 }
 
 #[test]
