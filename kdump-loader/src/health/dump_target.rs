@@ -14,6 +14,7 @@ pub(crate) mod device; // a block device, and whether it is encrypted
 pub(crate) mod mounts; // the mount of a directory
 mod need; // the size of the dump
 mod settings; // the services' own settings
+mod writable; // whether a mount takes a dump and keeps it
 
 use need::Need;
 pub(super) use settings::{is_copy, kdump_tools_is_off, suse_saves_only_a_log};
@@ -94,17 +95,9 @@ pub(super) fn look(
                 }
             };
             if let Some(mount) = mounts::mount_of(files, &path) {
-                encrypted(files, capture, &mount.device, directory, findings);
-                if mount.is_volatile {
-                    let message = format!(
-                        "{directory} is in memory ({} is a tmpfs): the next boot would lose the \
-                         dump",
-                        mount.point
-                    );
-                    findings.push(
-                        Finding::new(Code::TargetVolatile, message)
-                            .remedy("set a directory on a disk in the settings of the service"),
-                    );
+                match writable::look(files, service, directory, mount, findings) {
+                    Some(mount) => encrypted(files, capture, &mount.device, directory, findings),
+                    None => return Some(settings.target),
                 }
             }
             let kept = settings.kept_free;
@@ -120,6 +113,9 @@ pub(super) fn look(
             }
             Some(block) => {
                 encrypted(files, capture, &block, device, findings);
+                if device::is_in_memory(files, &block) {
+                    findings.push(writable::volatile(device, "it is a device in memory"));
+                }
                 let mounted = mounts::mounted(files, &block);
                 let free = match (directory, mounted) {
                     (None, _) => device::size(files, &block),

@@ -4,6 +4,7 @@ mod root;
 mod started;
 mod states;
 mod suse;
+mod writable;
 
 use std::fs;
 use std::os::unix::fs::symlink;

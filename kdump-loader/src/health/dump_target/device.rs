@@ -13,6 +13,8 @@ const DEEPEST: usize = 16;
 const SECTOR: u64 = 512;
 /// Prefix of a dm-crypt device's identifier, with and without LUKS (cryptsetup, `DM_UUID_PREFIX`).
 const CRYPT: &str = "CRYPT-";
+/// Names of devices in memory, before their number.
+const MEMORY: [&str; 2] = ["zram", "ram"];
 
 /// The directory in /sys of a device that is named by its path or as in fstab(5).
 pub fn block_device(files: Files<'_>, name: &str) -> Option<String> {
@@ -71,15 +73,42 @@ fn encoded(label: &str) -> String {
 
 /// The name of the encrypted volume that holds a device, or is it.
 pub fn encrypted(files: Files<'_>, block: &str) -> Option<String> {
-    encrypted_below(files, block, DEEPEST)
+    let volume = |block: &str| {
+        let is_crypt = |uuid: &String| uuid.starts_with(CRYPT);
+        files.line(format!("{block}/dm/uuid")).filter(is_crypt)?;
+        files.line(format!("{block}/dm/name"))
+    };
+    first_below(files, block, &volume, DEEPEST)
 }
 
-fn encrypted_below(files: Files<'_>, block: &str, depth: usize) -> Option<String> {
+/// Whether a device is in memory, or on one that is.
+pub fn is_in_memory(files: Files<'_>, block: &str) -> bool {
+    let memory = |block: &str| {
+        let name = files.real_name(block).unwrap_or_else(|_| block.to_owned());
+        is_memory(&name).then_some(())
+    };
+    first_below(files, block, &memory, DEEPEST).is_some()
+}
+
+/// Whether this is the name or path of a device in memory: zram or brd.
+pub fn is_memory(name: &str) -> bool {
+    let name = name.rsplit('/').next().unwrap_or_default();
+    let number = MEMORY.iter().find_map(|prefix| name.strip_prefix(prefix));
+    number.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// What `judge` says first of a device and those below it.
+fn first_below<T>(
+    files: Files<'_>,
+    block: &str,
+    judge: &dyn Fn(&str) -> Option<T>,
+    depth: usize,
+) -> Option<T> {
     if block.is_empty() || depth == 0 {
         return None;
     }
-    if files.line(format!("{block}/dm/uuid")).is_some_and(|uuid| uuid.starts_with(CRYPT)) {
-        return files.line(format!("{block}/dm/name"));
+    if let Some(found) = judge(block) {
+        return Some(found);
     }
     // A partition has no slaves, but its disk may.
     let disk = if files.exists(format!("{block}/partition")) {
@@ -90,7 +119,7 @@ fn encrypted_below(files: Files<'_>, block: &str, depth: usize) -> Option<String
     let below = files.names(format!("{disk}/slaves"));
     below
         .iter()
-        .find_map(|name| encrypted_below(files, &format!("sys/class/block/{name}"), depth - 1))
+        .find_map(|name| first_below(files, &format!("sys/class/block/{name}"), judge, depth - 1))
 }
 
 /// Size of a block device in bytes.

@@ -16,8 +16,8 @@ pub struct Mount {
     pub point: String,
     /// The type of its file system.
     pub kind: String,
-    /// Whether its files are in memory, so that a boot loses them.
-    pub is_volatile: bool,
+    /// Whether nothing can be written to it now.
+    pub is_read_only: bool,
     /// The directory of the file system that is mounted: `/`, unless it is a bind mount.
     pub root: String,
     /// The options of its superblock.
@@ -58,8 +58,6 @@ const NETWORK: [&str; 12] = [
 ];
 /// Limit of followed links (`MAXSYMLINKS`, include/linux/namei.h).
 const MOST_LINKS: usize = 40;
-/// File systems in memory.
-const VOLATILE: [&str; 2] = ["tmpfs", "ramfs"];
 
 /// All mounts, from /proc/self/mountinfo (Documentation/filesystems/proc.rst, 3.5).
 fn mounts(files: Files<'_>) -> Vec<Mount> {
@@ -69,9 +67,13 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
         let mut fields = before.split(' ').skip(2);
         let number = fields.next()?.to_owned();
         let (root, point) = (unescaped(fields.next()?), unescaped(fields.next()?));
+        let own_options = fields.next()?;
         let (kind, rest) = after.split_once(' ')?;
         let mut rest = rest.split(' ');
         let source = unescaped(rest.next()?);
+        let options = rest.next().unwrap_or_default();
+        let is_read_only =
+            [own_options, options].iter().any(|it| it.split(',').any(|option| option == "ro"));
         // Major number 0 is not a block device. btrfs has such a number, but its source is a
         // device. Other sources may be paths on a file system that hangs.
         let device = match number.starts_with("0:") {
@@ -83,18 +85,18 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
             device,
             source,
             point,
-            is_volatile: VOLATILE.contains(&kind),
+            is_read_only,
             kind: kind.to_owned(),
             root,
-            options: rest.next().unwrap_or_default().to_owned(),
+            options: options.to_owned(),
             number,
         })
     };
     text.lines().filter_map(mount).collect()
 }
 
-/// Decodes the octal escapes of mountinfo.
-fn unescaped(text: &str) -> String {
+/// Decodes the octal escapes of mountinfo and fstab.
+pub fn unescaped(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
         .fold(text.to_owned(), |text, (code, it)| text.replace(code, it))
