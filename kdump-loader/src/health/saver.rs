@@ -195,9 +195,15 @@ fn on_root(
             } else {
                 ""
             };
-            findings.push(unknown(format!(
+            let message = format!(
                 "the capture kernel boots {other}{there}; whether that saves a dump is unknown"
-            )));
+            );
+            let remedy = format!(
+                "end the capture kernel's command line with systemd.unit= and a unit that saves \
+                 dumps, such as {KDUMP_TOOLS_DUMP}; if the initrd saves the dump, add a file \
+                 /{NOTE} to it whose first line names the program"
+            );
+            findings.push(Finding::new(Code::SaverUnknown, message).remedy(remedy));
             return None;
         }
         None if state(KDUMP_TOOLS) == UnitState::Enabled => (Service::KdumpTools, KDUMP_TOOLS),

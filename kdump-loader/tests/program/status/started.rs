@@ -40,6 +40,9 @@ fn last_unit_that_is_booted_counts() {
         let machine = with(Debian::new(), more);
         assert_eq!(told(&machine), "cannot_tell: saver_unknown", "{more}");
     }
+    let text = said(&with(Debian::new(), "single"));
+    assert!(text.contains("boots rescue.target"), "{text}");
+    assert!(text.contains("help: end the capture kernel's command line with systemd.unit="));
     let machine = with(Debian::new(), "single systemd.unit=kdump-tools-dump.service");
     assert_eq!(told(&machine), "yes:");
 }
