@@ -13,7 +13,7 @@ use loader::request::Request;
 use loader::submit::{self, Armed};
 
 use super::record::{Record, lock::HeldLock, origin::Origin};
-use super::request_for::{advise, look_at_files};
+use super::request_for::{advise, are_new_files, warn_of_files};
 use super::rounds::{self, World};
 use super::{Aftermath, Error, aftermath, forget, generation, hold_arming_lock, set_aside};
 use crate::findings::recorded::RecordedAdvice;
@@ -33,7 +33,13 @@ pub fn arm(
 ) -> Result<(bool, Summary), Error> {
     let vmcoreinfo = machine.vmcoreinfo_text.clone();
     let mut live = Live { root, request, origin, vmcoreinfo, queue_reload, advice: Vec::new() };
+    let are_new = are_new_files(root, &live.origin);
     let (hotplug, (_, summary)) = rounds::arm(&mut live, machine)?;
+    // Now that an image is armed, there is time.
+    if are_new {
+        let Request { kernel, initrd, command_line, .. } = request;
+        warn_of_files(Some(root), kernel, initrd.as_ref(), command_line);
+    }
     Ok((hotplug, summary))
 }
 
@@ -62,10 +68,7 @@ impl<'a, N: Fn() -> bool> World for Live<'a, N> {
     }
 
     fn advise(&mut self, image: &Image<'a>, machine: &Machine) {
-        let Self { root, request, origin, .. } = self;
-        let initrd = request.initrd.as_ref();
-        look_at_files(root, &request.kernel, initrd, &request.command_line, origin);
-        self.advice = advise(image, request, origin, machine);
+        self.advice = advise(image, self.request, &self.origin, machine);
     }
 
     fn hold_lock(&mut self) -> Result<Option<HeldLock>, Error> {

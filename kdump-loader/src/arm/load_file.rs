@@ -20,7 +20,8 @@ use serde::Serialize;
 use super::load::kernel_updates_image;
 use super::record::Record;
 use super::request_for::{
-    base_command_line, capture_initrd, expect_format, look_at_files, origin, print_advice,
+    are_new_files, base_command_line, capture_initrd, expect_format, origin, print_advice,
+    warn_of_files,
 };
 use super::{Aftermath, Error, aftermath, begin, forget, hold_arming_lock, set_aside};
 use crate::black_box::armed::ArmedBox;
@@ -89,7 +90,7 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     let initrd_content = initrd.as_ref().map(|(_, content)| content);
     let (parsed, line) =
         file_load::check(&kernel.input, initrd_content, &command_line.line, &machine)?;
-    look_at_files(root, &kernel.input, initrd_content, &command_line, &origin);
+    let are_new = are_new_files(root, &origin);
     let advice = print_advice(&advise(&kernel.input, &command_line, &machine));
     let kernel_fd = descriptor("capture kernel", &kernel, parsed.file)?;
 
@@ -122,17 +123,21 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
         ));
         forget(root);
     }
-    let kernel = kernel_path.display().to_string();
+    let kernel_name = kernel_path.display().to_string();
     say(format_args!(
-        "armed {kernel} with kexec_file_load: the kernel's built-in purgatory verifies it, and \
+        "armed {kernel_name} with kexec_file_load: the kernel's built-in purgatory verifies it, and \
          hangs without a message if it is corrupt"
     ));
+    // Now that an image is armed, there is time.
+    if are_new {
+        warn_of_files(Some(root), &kernel.input, initrd_content, &command_line);
+    }
     let initrd = initrd_path.as_ref().map(|path| path.display().to_string());
     let dropped = command_line.dropped_text();
     Ok(Output {
         call: "kexec_file_load",
         hotplug,
-        kernel,
+        kernel: kernel_name,
         initrd,
         command_line: passed,
         dropped,

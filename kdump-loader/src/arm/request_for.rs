@@ -166,26 +166,18 @@ pub fn print_advice(advice: &[Advice]) -> Vec<RecordedAdvice> {
     advice.iter().map(RecordedAdvice::from).collect()
 }
 
-/// Warns if the files of an image do not belong together, or would save no dump. It unpacks the
-/// initrd, so it does nothing if the armed image was made from the same files.
-pub fn look_at_files(
-    root: &Path,
-    kernel: &InputFile,
-    initrd: Option<&InputFile>,
-    command_line: &Base,
-    origin: &Origin,
-) {
+/// Whether nothing has looked at these files yet: the armed image, if there is one, was made from
+/// others. The initrd of `--capture` is made for its kernel.
+pub fn are_new_files(root: &Path, origin: &Origin) -> bool {
     let armed = match record::read(root) {
         Ok(Known::Image(record)) => record.origin,
         _ => None,
     };
-    // The initrd of `--capture` was made for this kernel.
-    if origin.initrd_len.is_none() && !armed.is_some_and(|armed| armed.has_files_of(origin)) {
-        warn_of_files(Some(root), kernel, initrd, command_line);
-    }
+    origin.initrd_len.is_none() && !armed.is_some_and(|armed| armed.has_files_of(origin))
 }
 
-/// The same in any case. `root` is `None` for another machine.
+/// Warns if the files of an image do not belong together, or would save no dump. It unpacks the
+/// initrd, which takes longer than to arm it. `root` is `None` for another machine.
 pub fn warn_of_files(
     root: Option<&Path>,
     kernel: &InputFile,
