@@ -16,9 +16,11 @@ use std::io::stdout;
 use anyhow::{Result, anyhow};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::audit::{self, reproducible};
+use crate::audit;
+use crate::audit::reproducible::{self, What};
 use crate::build;
 use crate::command;
+use crate::package;
 use crate::repository::Repository;
 use crate::run::peers;
 use crate::setup;
@@ -68,7 +70,12 @@ impl Args {
         let mut lines = Vec::new();
         if whole {
             lines.extend(report.run("fuzz", || fuzz::briefly(sh, repo)).unwrap_or_default());
-            let again = || timed(|| reproducible::prove(sh, repo, reproducible::What::All));
+            let again = || {
+                timed(|| {
+                    package::build(sh, repo)?;
+                    reproducible::prove(sh, repo, What::Purgatories)
+                })
+            };
             let (interpreted, again) =
                 side_by_side(repo, |sh| miri::interpret_if_fetched(sh, repo), again);
             lines.extend(report.add("Miri", interpreted).unwrap_or_default());

@@ -28,7 +28,8 @@ table! {
     "uart-absent", [Makedumpfile], absent_uart,
         "if the serial port is absent, the purgatory prints nothing and boots";
     "nmi", [Makedumpfile], nmi,
-        "the capture works with non-maskable interrupts during verification";
+        "the capture works with non-maskable interrupts during verification",
+        lab: Like("capture");
     "efi", [Makedumpfile, Ovmf], |stage| efi(stage, ""),
         "the capture works with EFI firmware: the capture kernel gets its tables, but not its \
          memory map";

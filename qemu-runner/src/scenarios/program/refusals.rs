@@ -20,7 +20,8 @@ table! {
          and the old image stays armed";
     "half-of-memory", [Makedumpfile], too_large,
         "an image that fits the crash region, but exceeds half of memory, is rejected, and the \
-         old image stays armed";
+         old image stays armed",
+        lab: Like("bad-input-in-vm");
 }
 
 fn bad_input(stage: &mut Stage<'_>) -> Result<(), Error> {
