@@ -125,8 +125,8 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     }
     let kernel_name = kernel_path.display().to_string();
     say(format_args!(
-        "armed {kernel_name} with kexec_file_load: the kernel's built-in purgatory verifies it, and \
-         hangs without a message if it is corrupt"
+        "armed {kernel_name} with kexec_file_load: the kernel's built-in purgatory verifies it, \
+         and hangs without a message if it is corrupt"
     ));
     // Now that an image is armed, there is time.
     if are_new {

@@ -138,8 +138,8 @@ codes! {
     MakedumpfileTooOld = "makedumpfile_too_old", Warning, "makedumpfile before 1.7.7 keeps every \
                                                            free page of Linux 6.12 and newer.";
     MakedumpfileUnknown = "makedumpfile_unknown", Note, "The version of makedumpfile is unknown.";
-    TargetUnknown = "target_unknown", Warning, "The dump target, its free space, or whether it takes \
-                                                the dump, is unknown.";
+    TargetUnknown = "target_unknown", Warning, "The dump target, its free space, or whether it \
+                                                takes the dump, is unknown.";
     TargetMissing = "target_missing", Error, "The device for the dump, or the one with the program \
                                               that saves it, is not on this machine.";
     TargetVolatile = "target_volatile", Error, "The dump target is in memory, so the next boot \

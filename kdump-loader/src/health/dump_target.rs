@@ -158,8 +158,8 @@ fn room(
     match (free, need) {
         (Some(free), Some(Need { least, .. })) if free < least / BEST_COMPRESSION => {
             let message = format!(
-                "{place} has {} MiB free{besides}, but a dump of the memory in use now needs about {} MiB \
-                 before compression",
+                "{place} has {} MiB free{besides}, but a dump of the memory in use now needs about \
+                 {} MiB before compression",
                 mib(free),
                 mib(least)
             );
@@ -167,8 +167,8 @@ fn room(
         }
         (Some(free), Some(Need { most, .. })) if free < most => {
             let message = format!(
-                "{place} has {} MiB free{besides}, but a dump of the memory in use now may need {} MiB \
-                 before compression",
+                "{place} has {} MiB free{besides}, but a dump of the memory in use now may need \
+                 {} MiB before compression",
                 mib(free),
                 mib(most)
             );

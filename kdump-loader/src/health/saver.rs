@@ -106,8 +106,8 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
     Some(Saver { name, in_initrd, target, service })
 }
 
-/// The program's name, whether it is in the initrd, and its package. `root` is `None` if the machine
-/// is elsewhere; then nothing is said about its root file system.
+/// The program's name, whether it is in the initrd, and its package. `root` is `None` if the
+/// machine is elsewhere; then nothing is said about its root file system.
 pub(super) fn find(
     root: Option<&Path>,
     capture: &Capture,

@@ -13,7 +13,8 @@ const VOLATILE: [&str; 3] = ["tmpfs", "ramfs", "rootfs"];
 /// The directory of a tmpfs that `systemd.volatile=overlay` hides after it has mounted the overlay
 /// (`make_overlay`, systemd's src/volatile-root/volatile-root.c).
 const OF_SYSTEMD: &str = "/run/systemd/overlay-sysroot/";
-/// Limit of stacked overlays. The kernel's is two (`FILESYSTEM_MAX_STACK_DEPTH`, include/linux/fs.h).
+/// Limit of stacked overlays. The kernel's is two (`FILESYSTEM_MAX_STACK_DEPTH`,
+/// include/linux/fs.h).
 const DEEPEST: usize = 4;
 
 /// Checks that the mount of `directory` takes a dump and keeps it. Returns the mount that has its

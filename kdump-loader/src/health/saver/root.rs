@@ -10,6 +10,8 @@ use crate::findings::{Code, Finding};
 const DEVICES: [&str; 5] = ["/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL="];
 /// Values below /dev that name none, but another machine (`parse_root_device`, init/do_mounts.c).
 const NO_DEVICES: [&str; 2] = ["/dev/nfs", "/dev/cifs"];
+/// A partition that is counted from another one (`devt_from_partuuid`, block/early-lookup.c).
+const COUNTED: &str = "/PARTNROFF=";
 /// dracut's prefix of a device.
 const BLOCK: &str = "block:";
 
@@ -19,8 +21,9 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, saver: &str, findings: &
     let mounted = mounts::mount_of(files, "/");
     let name = root.strip_prefix(BLOCK).unwrap_or(&root);
     let is_mounted = mounted.as_ref().is_some_and(|mount| mount.source == name);
-    let is_device =
-        DEVICES.iter().any(|start| name.starts_with(start)) && !NO_DEVICES.contains(&name);
+    let is_device = DEVICES.iter().any(|start| name.starts_with(start))
+        && !NO_DEVICES.contains(&name)
+        && !name.contains(COUNTED);
     let block = match device::block_device(files, name) {
         Some(block) => block,
         None if is_device && !is_mounted => {

@@ -57,7 +57,14 @@ fn root_that_is_not_on_this_machine_is_missing() {
 
 #[test]
 fn root_that_is_mounted_or_no_device_is_not_missing() {
-    for root in ["/dev/vda1", "ZFS=rpool/root", "nfs:server:/root", "254:1", "PARTUUID=9E2A-01"] {
+    for root in [
+        "/dev/vda1",
+        "ZFS=rpool/root",
+        "nfs:server:/root",
+        "254:1",
+        "PARTUUID=9E2A-01",
+        "PARTUUID=9E2A-01/PARTNROFF=1",
+    ] {
         let machine = booting(root);
         machine.write("sys/class/block/vda1/size", "2000\n");
         machine.write("dev/vda1", "");

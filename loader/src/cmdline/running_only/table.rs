@@ -11,8 +11,8 @@
 //! | `oops=panic` | a restart after an oops is better than a capture kernel that hangs |
 //! | `acpi_rsdp=`, `mem_encrypt=` | they apply to every kernel on the machine |
 //!
-//! The initrds of kdumpctl and of openSUSE's mkdumprd find the dump target without `root=`, and would
-//! wait for its disk. kdumpctl reuses no command line; load.sh drops `root=` and appends
+//! The initrds of kdumpctl and of openSUSE's mkdumprd find the dump target without `root=`, and
+//! would wait for its disk. kdumpctl reuses no command line; load.sh drops `root=` and appends
 //! `root=kdump`, which does not have to be dropped: the last `root=` counts in the kernel
 //! (`root_dev_setup`, init/do_mounts.c), in dracut (`getarg`) and in systemd-fstab-generator.
 
