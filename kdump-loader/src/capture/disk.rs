@@ -78,9 +78,17 @@ impl Disk {
             let this = disks.iter().find(|disk| disk.device.name == self.name);
             (this.and_then(|this| this.serial.clone()).map(DiskId::Serial), "serial number")
         };
-        let id = id.ok_or_else(|| Refused::Anonymous { device: self.node(), what })?;
-        disks::find(&disks, &id)?;
-        Ok(id)
+        if let Some(id) = id {
+            disks::find(&disks, &id)?;
+            return Ok(id);
+        }
+        // Where the table cannot be read, as in a sandbox, the partition may have one.
+        let whole = self.whole().file_name().unwrap_or_default();
+        let disk = disks.into_iter().find(|disk| *disk.device.name == *whole);
+        match disk.and_then(|disk| Some((disk.device.path, disk.table_error?))) {
+            Some((path, source)) if self.is_partition => Err(Error::Table { path, source }),
+            _ => Err(Refused::Anonymous { device: self.node(), what }.into()),
+        }
     }
 
     /// Refuses what needs more than drivers.

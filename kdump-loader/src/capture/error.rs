@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use capture_init::disks::NotFound;
+use capture_init::disks::{NotFound, TableError};
 use loader::files::read;
 
 /// What to do about a target that this program's /init cannot reach.
@@ -251,6 +251,15 @@ pub enum Error {
         /// Why not.
         #[source]
         source: std::io::Error,
+    },
+    /// The table that has the target's PARTUUID cannot be read, or is damaged.
+    #[error("the PARTUUID of the target is unknown: the partition table of {}", path.display())]
+    Table {
+        /// The disk's node.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: TableError,
     },
     /// The modules cannot be put together.
     #[error(transparent)]

@@ -239,6 +239,11 @@ mod tests {
     }
 
     #[test]
+    fn sandbox_lets_capture_read_the_disk_of_its_target() {
+        assert!(OUR_UNITS[0].1.contains("\nDeviceAllow=block-* r\n"));
+    }
+
+    #[test]
     fn both_services_run_in_the_same_sandbox() {
         let sandbox = |text: &'static str| {
             let start = text.find("# What it does:").unwrap();

@@ -170,6 +170,16 @@ fn device_whose_name_is_all_that_it_has_is_refused() {
     assert!(refused(&tree, "/dev/vdb1").contains("no PARTUUID"));
 }
 
+/// As in a unit whose sandbox hides the disks.
+#[test]
+fn disk_that_cannot_be_read_is_not_said_to_lack_an_identifier() {
+    let tree = Tree::new();
+    fs::remove_file(tree.path("dev/vdb")).unwrap();
+    fs::create_dir(tree.path("dev/vdb")).unwrap();
+    let message = refused(&tree, "/dev/vdb1");
+    assert!(message.contains("unknown") && message.contains("Is a directory"), "{message}");
+}
+
 #[test]
 fn identifier_that_two_devices_have_is_refused() {
     let tree = Tree::new();

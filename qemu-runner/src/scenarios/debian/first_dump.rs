@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, expect_words};
+use crate::error::{Error, check, expect_words};
 use crate::machine::deadline::Deadline;
 use crate::scenario::table;
 use crate::stage::installed::{self, Guest, Kexec};
@@ -25,11 +25,20 @@ const BEFORE: [&str; 5] = [
 const LOAD: &str = "kdump-loader load --kernel /boot/vmlinuz-$(uname -r) --capture /var/crash";
 /// After the reboot. The line that panics is between them.
 const AFTER: [&str; 2] = [LOAD, "kdump-loader last --check"];
+/// What the README says below these lines: the package's config, edited, arms at each boot.
+const AT_EACH_BOOT: [&str; 3] = [
+    r"sed -i -e '/^initrd =\|^reuse_cmdline =\|^append =/d' -e 's/^#capture =/capture =/' \
+      /etc/kdump-loader.toml",
+    // As at a boot, the service finds nothing armed.
+    "kdump-loader unload && kdump-loader service install && systemctl start kdump-loader",
+    "kdump-loader status; kdump-loader service check",
+];
 
 table! {
     "debian-first-dump", [DebianDisk, Package], story,
         "the README's lines, on a Debian from which all other packages for kdump were removed: \
-         80 MiB are reserved, `test --panic` panics, and `last --check` reads the whole dump",
+         80 MiB are reserved, `test --panic` panics, `last --check` reads the whole dump, and the \
+         edited config arms by the service",
         lab: Like("debian-hotplug-service");
 }
 
@@ -46,6 +55,8 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.note("kdump-tools, makedumpfile and kexec-tools are removed");
     first.survive_resets()?;
     let [_, _, estimate, _, tested] = run(&mut first, BEFORE)?;
+    // The package's config names an initrd that only kdump-tools makes.
+    expect_words("`test` of the config", &tested, &["[config_unusable]"])?;
     expect_words("`estimate`", &estimate, &[&format!("crashkernel={CRASHKERNEL} ")])?;
     expect_words("`test`", &tested, &["ok      write: a file", "ok      status"])?;
     first.expect_armed(true, "after these lines")?;
@@ -55,6 +66,9 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = crashed.boot_again(|_| Ok(()))?;
     let [_, last] = run(&mut first, AFTER)?;
     expect_words("`last`", &last, &[PANIC, "saved: /var/crash/", "pages can be read"])?;
+    let [_, _, status] = run(&mut first, AT_EACH_BOOT)?;
+    expect_words("`status` by the config", &status, &["a panic now would leave a dump"])?;
+    check!(!status.contains("config_"), "`status`: expected the config's image, found {status}")?;
     first.stage.outcome.fact("from panic to saved", format!("{:.1} s", after.as_secs_f64()));
     first.switch_off();
     Ok(())
