@@ -4,8 +4,8 @@
 //!
 //! *On exit*: a guest has reloaded its image many times in a row, while its clock jumped and its
 //! disk was full; another has seen many devices come and go. An event is one device that comes, or
-//! one that goes. Both were armed all the time, and left
-//! a complete dump. With `--write` the figures are in docs/storm/.
+//! one that goes. Both were armed all the time, and left a complete dump. With `--write` the
+//! figures are in docs/storm/.
 
 use std::fmt;
 

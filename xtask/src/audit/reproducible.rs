@@ -79,9 +79,8 @@ fn same(one: &Path, other: &Path) -> Result<()> {
     )
 }
 
-/// Makes `to` a copy of the source, committed or not. Its `target` directory stays. Each file keeps
-/// the time of its last change, so that cargo builds again only what has changed since an earlier
-/// copy was built.
+/// Makes `to` a copy of the source, committed or not. Its `target` directory stays: cargo compares
+/// the times of files, and those of the copy are new.
 fn copy_source(sh: &Shell, from: &Path, to: &Path) -> Result<()> {
     sh.create_dir(to)?;
     for old in sh.read_dir(to)?.into_iter().filter(|path| !path.ends_with("target")) {
@@ -93,7 +92,7 @@ fn copy_source(sh: &Shell, from: &Path, to: &Path) -> Result<()> {
         sh,
         "tar --create --file {archive} --exclude=target --exclude=.git --directory {from} ."
     ))?;
-    command::read(cmd!(sh, "tar --extract --file {archive} --directory {to}")).map(drop)
+    command::read(cmd!(sh, "tar --extract --touch --file {archive} --directory {to}")).map(drop)
 }
 
 #[cfg(test)]
