@@ -211,4 +211,6 @@ impl<R: Read> BufRead for Input<R> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod example;
+#[cfg(test)]
+mod tests;

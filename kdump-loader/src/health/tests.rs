@@ -49,7 +49,7 @@ impl Armed {
             armed.write(path, text);
         }
         armed.write("vmlinuz", "kernel");
-        let initrd = crate::initrd::tests::archive(&[(saver::NOTE, b"save-dump\n")]);
+        let initrd = crate::initrd::example::archive(&[(saver::NOTE, b"save-dump\n")]);
         example::plant(armed.root.path(), &BTreeMap::from([("boot/initrd".to_owned(), initrd)]));
         armed.record(|_| ());
         armed

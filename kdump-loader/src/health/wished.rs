@@ -125,7 +125,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::initrd::tests::archive;
+    use crate::initrd::example::archive;
 
     const CONFIG: &str = "kernel = \"/boot/vmlinuz-{release}\"\n\
                           initrd = \"/boot/initrd-{release}\"\nreuse_cmdline = true\n";

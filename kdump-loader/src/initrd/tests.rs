@@ -2,20 +2,8 @@
 
 use std::io::Write;
 
+use super::example::archive;
 use super::*;
-
-/// An archive of these files.
-pub(crate) fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (name, content) in files {
-        let mut file =
-            cpio::newc::Builder::new(name).mode(0o100_644).write(&mut bytes, content.len() as u32);
-        file.write_all(content).unwrap();
-        file.finish().unwrap();
-    }
-    cpio::newc::trailer(&mut bytes).unwrap();
-    bytes
-}
 
 const FILES: [(&str, &[u8]); 3] = [
     ("./usr/lib/modules/6.12.43/kernel/fs/ext4.ko.xz", b"module"),

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use loader::image::Summary;
 
-use crate::fixture::status::{archive, kernel_of};
+use crate::fixture::initrd::archive;
+use crate::fixture::status::kernel_of;
 use crate::fixture::{Fixture, NONE, Run, assert_says, example, program, run};
 
 fn identity(fixture: &Fixture) -> String {

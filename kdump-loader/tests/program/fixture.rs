@@ -18,9 +18,15 @@ pub use loader::purgatory::relocatable::example as relocatable;
 /// The machine of the loader's own tests, which looks for its type here.
 pub use loader::machine::example as machine;
 
+/// The initrds of the program's own tests.
+#[path = "../../src/initrd/example.rs"]
+pub mod initrd;
+
 /// A machine for which `status` answers yes.
-#[path = "fixture/status.rs"]
 pub mod status;
+
+/// The program as a user without privileges.
+pub mod unprivileged;
 
 /// The directory.
 pub struct Fixture {

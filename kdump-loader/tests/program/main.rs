@@ -8,6 +8,7 @@ mod surface;
 mod command_line;
 mod kexec;
 mod kexec_passed_on;
+mod service;
 mod service_processes;
 mod foreign;
 mod status;

@@ -2,16 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use crate::fixture::unprivileged::Unprivileged;
 use crate::fixture::{Fixture, NONE, Run, assert_says, example, program, run};
-
-/// The user `nobody`.
-const NOBODY: u32 = 65534;
 
 #[test]
 fn usage_error_has_exit_status_2() {
@@ -62,93 +57,6 @@ fn no_command_is_hidden() {
 }
 
 #[test]
-fn service_is_installed_checked_and_uninstalled_below_a_root() {
-    let root = tempfile::tempdir().unwrap();
-    let service = |what: &[&str]| {
-        let asked: &[&str] =
-            if what[0] == "uninstall" { &[] } else { &["--distribution", "debian"] };
-        run(program().arg("service").args(what).args(asked).arg("--root").arg(root.path()))
-    };
-    let check = service(&["check"]);
-    assert_eq!(check.code, Some(1));
-    assert_says(&check.stdout, &["missing ", "disabled "]);
-    assert_says(&check.stderr, &["problems of the service: `kdump-loader service install`"]);
-    assert!(!check.stderr.contains("of the config"), "{}", check.stderr);
-    let told = service(&["check", "--json"]);
-    assert_eq!(told.code, Some(1));
-    assert_says(
-        &told.stdout,
-        &["\"right\": false", "\"code\": \"not_enabled\"", "usr/sbin/kdump-loader\""],
-    );
-    let dry = service(&["install", "--dry-run"]);
-    assert_eq!(dry.code, Some(0), "{}", dry.stderr);
-    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
-    let done = service(&["install"]);
-    assert_eq!((done.code, &done.stdout), (Some(0), &dry.stdout), "{}", done.stderr);
-    assert_says(&service(&["install"]).stderr, &["already installed"]);
-    // The config's files are checked before they are armed. This machine has no kernel at first,
-    // and then no initrd.
-    let check = service(&["check"]);
-    assert_eq!(check.code, Some(1));
-    assert_says(&check.stdout, &["error[file_missing]: the kernel that the config names"]);
-    assert_says(&check.stderr, &["2 problems of the config and its files: the findings say"]);
-    assert!(!check.stderr.contains("service install"), "nothing of it is missing");
-    let boot = root.path().join("boot");
-    fs::create_dir(&boot).unwrap();
-    fs::write(boot.join("vmlinuz-6.12"), "kernel").unwrap();
-    assert_says(
-        &service(&["check"]).stdout,
-        &["/var/lib/kdump/initrd.img-6.12, is missing", "help: build it"],
-    );
-    let (kdump, mut initrd) = (root.path().join("var/lib/kdump"), Vec::new());
-    fs::create_dir_all(&kdump).unwrap();
-    let name = b"mine\n";
-    let mut note =
-        cpio::newc::Builder::new("etc/kdump-loader/saver").write(&mut initrd, name.len() as u32);
-    note.write_all(name).unwrap();
-    note.finish().unwrap();
-    cpio::newc::trailer(&mut initrd).unwrap();
-    fs::write(kdump.join("initrd.img-6.12"), initrd).unwrap();
-    let check = service(&["check"]);
-    assert_eq!(check.code, Some(0), "{}", check.stdout);
-    assert_says(&service(&["check", "--json"]).stdout, &["\"right\": true"]);
-    fs::remove_dir_all(boot).unwrap();
-    fs::remove_dir_all(kdump).unwrap();
-    let installed = fs::read(root.path().join("usr/sbin/kdump-loader")).unwrap();
-    assert!(installed == fs::read(env!("CARGO_BIN_EXE_kdump-loader")).unwrap(), "a copy of itself");
-    assert_eq!(service(&["uninstall"]).code, Some(0));
-    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
-    assert_says(&service(&["uninstall"]).stderr, &["nothing is installed"]);
-}
-
-#[test]
-fn directory_that_cannot_be_written_is_named() {
-    let root = tempfile::tempdir().unwrap();
-    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o555)).unwrap();
-    let place = tempfile::tempdir().unwrap();
-    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let copy = place.path().join("kdump-loader");
-    // `cp` writes the file. If this process did, a process that another test starts could inherit
-    // the open descriptor, and the copy could not be executed (ETXTBSY).
-    assert!(
-        Command::new("cp")
-            .arg(env!("CARGO_BIN_EXE_kdump-loader"))
-            .arg(&copy)
-            .status()
-            .unwrap()
-            .success()
-    );
-    let mut command = Command::new(&copy);
-    command.args(["service", "install", "--distribution", "debian", "--root"]).arg(root.path());
-    let result = run(as_nobody(&mut command));
-    assert_eq!((result.code, fs::read_dir(root.path()).unwrap().count()), (Some(1), 0));
-    assert_says(
-        &result.stderr,
-        &["cannot create ", root.path().to_str().unwrap(), "Permission denied"],
-    );
-}
-
-#[test]
 fn closed_standard_output_is_no_error() {
     let fixture = Fixture::new();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -178,35 +86,17 @@ fn full_disk_is_an_error() {
 
 #[test]
 fn unprivileged_load_unload_and_snapshot_are_rejected_first() {
-    let fixture = Fixture::new();
-    // In a directory that the user can access.
-    let place = tempfile::tempdir().unwrap();
-    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let copy = place.path().join("kdump-loader");
-    // `cp` writes the file, for the same reason as above (ETXTBSY).
-    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_kdump-loader")).arg(&copy).status();
-    assert!(copied.unwrap().success());
+    let (fixture, copy) = (Fixture::new(), Unprivileged::new());
     let kernel = fixture.path("vmlinuz");
     for arguments in [
         &["load", "--kernel", kernel.to_str().unwrap()][..],
         &["unload"],
         &["snapshot", "/nonexistent/dir"],
     ] {
-        let mut command = Command::new(&copy);
-        command.args(arguments);
-        let result = run(as_nobody(&mut command));
+        let result = run(copy.program().args(arguments));
         assert_eq!((result.code, result.stdout.as_str()), (Some(1), ""), "{arguments:?}");
         assert_says(&result.stderr, &["kdump-loader: error: ", "CAP_SYS_BOOT", "run as root"]);
     }
-}
-
-/// Drops privileges if the test runs as root.
-fn as_nobody(command: &mut Command) -> &mut Command {
-    let root = fs::read_to_string("/proc/self/status")
-        .unwrap()
-        .lines()
-        .any(|line| line.starts_with("Uid:\t0\t0"));
-    if root { command.uid(NOBODY) } else { command }
 }
 
 #[test]
