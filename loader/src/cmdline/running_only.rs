@@ -6,7 +6,22 @@
 //! * those that change which memory is RAM, which the loader's memory map decides;
 //! * those that serve the running kernel's purpose, such as finding bugs in it.
 //!
-//! Everything else is passed on.
+//! Everything else is passed on. In particular these are, because saving the dump may need them:
+//!
+//! | parameter | reason |
+//! | --- | --- |
+//! | `root=`, `ip=`, `netroot=`, most of `rd.*` | Debian's initrd mounts the root by them |
+//! | `init=`, `rdinit=`, `systemd.unit=` | they may name the program that saves the dump |
+//! | `console=`, `earlyprintk=`, `quiet`, `panic=` | what the user sees, when it restarts |
+//! | `intel_iommu=`, `iommu=`, `pci=`, `efi=` | the machine's devices may need them |
+//! | `nr_cpus=`, `maxcpus=`, `cgroup_disable=`, `numa=off` | they make the capture kernel smaller |
+//! | `oops=panic` | a restart after an oops is better than a capture kernel that hangs |
+//! | `acpi_rsdp=`, `mem_encrypt=` | they apply to every kernel on the machine |
+//!
+//! The initrds of kdumpctl and of openSUSE's mkdumprd find the dump target without `root=`, and
+//! would wait for its disk. kdumpctl reuses no command line; load.sh drops `root=` and appends
+//! `root=kdump`, which does not have to be dropped: the last `root=` counts in the kernel
+//! (`root_dev_setup`, init/do_mounts.c), in dracut (`getarg`) and in systemd-fstab-generator.
 
 mod table; // each of them, with effect and source
 
@@ -92,3 +107,6 @@ fn matches(name: &[u8], wanted: &str) -> bool {
         None => same_name(name, wanted.as_bytes()),
     }
 }
+
+#[cfg(test)]
+mod tests;

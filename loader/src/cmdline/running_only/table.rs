@@ -1,20 +1,4 @@
-//! The parameters that a capture kernel must not get. In particular these are not in the table,
-//! because saving the dump may need them:
-//!
-//! | parameter | reason |
-//! | --- | --- |
-//! | `root=`, `ip=`, `netroot=`, most of `rd.*` | Debian's initrd mounts the root by them |
-//! | `init=`, `rdinit=`, `systemd.unit=` | they may name the program that saves the dump |
-//! | `console=`, `earlyprintk=`, `quiet`, `panic=` | what the user sees, when it restarts |
-//! | `intel_iommu=`, `iommu=`, `pci=`, `efi=` | the machine's devices may need them |
-//! | `nr_cpus=`, `maxcpus=`, `cgroup_disable=`, `numa=off` | they make the capture kernel smaller |
-//! | `oops=panic` | a restart after an oops is better than a capture kernel that hangs |
-//! | `acpi_rsdp=`, `mem_encrypt=` | they apply to every kernel on the machine |
-//!
-//! The initrds of kdumpctl and of openSUSE's mkdumprd find the dump target without `root=`, and
-//! would wait for its disk. kdumpctl reuses no command line; load.sh drops `root=` and appends
-//! `root=kdump`, which does not have to be dropped: the last `root=` counts in the kernel
-//! (`root_dev_setup`, init/do_mounts.c), in dracut (`getarg`) and in systemd-fstab-generator.
+//! Each parameter that a capture kernel must not get, with the effect and the source.
 
 use super::{Row, Values, Weight};
 
