@@ -16,31 +16,28 @@
 //! `sentinel` would be 0xff, and the kernel would clear half of it (`sanitize_boot_params`,
 //! arch/x86/include/asm/bootparam_utils.h).
 
+mod e820; // the memory map
+mod efi; // EFI runtime services
+mod segment; // the page, and the setup_data after it
+
 use handoff::black_box::{MAX_LOG_COPIES, MAX_RECORDS};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::REPORT_IT;
 use crate::kernel::CaptureKernel;
-use crate::kernel::bzimage::{SETUP_HEADER_AT, XLF_5LEVEL, XLF_EFI_KEXEC};
-use crate::machine::{Efi, Machine};
+use crate::kernel::bzimage::{SETUP_HEADER_AT, XLF_5LEVEL};
+use crate::kernel::uapi::{
+    BootE820Entry, BootParams, E820_MAX_ENTRIES_ZEROPAGE, EfiMemoryDesc, EfiSetupData,
+};
+use crate::machine::Machine;
 use crate::phys::{PhysRange, align_up};
 use crate::request::Request;
-
-mod e820;
-mod segment;
-
-use crate::kernel::uapi::{
-    BootE820Entry, BootParams, E820_MAX_ENTRIES_ZEROPAGE, EfiInfo, EfiMemoryDesc, EfiSetupData,
-};
 use segment::Segment;
 
 /// Kexec's number among boot loaders, version 0 (boot.rst, "type_of_loader"). With 0 the kernel
 /// ignores the initrd.
 const TYPE_OF_LOADER_KEXEC: u8 = 0xd0;
-/// "A 64-bit kernel was entered by a 64-bit boot loader" (boot.rst, "EFI_LOADER_SIGNATURE" in
-/// arch/x86/include/asm/efi.h).
-const EFI64_LOADER_SIGNATURE: [u8; 4] = *b"EL64";
 /// Fewest entries of a memory map that Linux up to 6.12 accepts (`append_e820_table`,
 /// arch/x86/kernel/e820.c).
 const LEAST_E820_ENTRIES: usize = 2;
@@ -87,12 +84,9 @@ pub(crate) fn segment_len(machine: &Machine, request: &Request) -> u64 {
     align_up(len as u64, handoff::PAGE_SIZE).expect("far from 2^64")
 }
 
-/// Whether the capture kernel gets EFI runtime services. All of these must hold:
-/// * the firmware left runtime services, and the request does not withhold them;
-/// * the running kernel was booted through the 64-bit EFI protocol;
-/// * the capture kernel can use services that another kernel has already mapped (XLF_EFI_KEXEC).
+/// Whether the capture kernel gets EFI runtime services.
 pub(crate) fn passes_efi(machine: &Machine, request: &Request, kernel: &CaptureKernel<'_>) -> bool {
-    efi_to_pass(machine, request, kernel).is_some()
+    efi::to_pass(machine, request, kernel).is_some()
 }
 
 /// Physical address of the ACPI RSDP, if the running kernel knows it.
@@ -170,11 +164,11 @@ pub(crate) fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
     if !overflow.is_empty() {
         head = segment.node(segment::Kind::E820Ext, overflow.as_bytes(), head);
     }
-    if let Some(efi) = efi_to_pass(machine, request, kernel) {
-        let map: Vec<EfiMemoryDesc> = efi.runtime_map.iter().map(efi_descriptor).collect();
+    if let Some(passed) = efi::to_pass(machine, request, kernel) {
+        let map: Vec<EfiMemoryDesc> = passed.runtime_map.iter().map(efi::descriptor).collect();
         params.efi_info =
-            efi_info(&running.efi_info, segment.append(map.as_bytes()), map.as_bytes().len());
-        head = segment.node(segment::Kind::Efi, efi_tables(efi).as_bytes(), head);
+            efi::info(&running.efi_info, segment.append(map.as_bytes()), map.as_bytes().len());
+        head = segment.node(segment::Kind::Efi, efi::tables(passed).as_bytes(), head);
     }
     params.hdr.setup_data = U64::new(head);
     Ok(segment.finish(params.as_bytes()))
@@ -209,50 +203,6 @@ fn memory_map(
     }
     let overflow = table.split_off(table.len().min(E820_MAX_ENTRIES_ZEROPAGE));
     Ok((table, overflow))
-}
-
-fn efi_to_pass<'a>(
-    machine: &'a Machine,
-    request: &Request,
-    kernel: &CaptureKernel<'_>,
-) -> Option<&'a Efi> {
-    let efi = machine.efi.as_ref().filter(|efi| !request.noefi && !efi.runtime_map.is_empty())?;
-    let booted_by_efi = running(machine)
-        .is_ok_and(|running| running.efi_info.efi_loader_signature == EFI64_LOADER_SIGNATURE);
-    (booted_by_efi && kernel.xloadflags & XLF_EFI_KEXEC != 0).then_some(efi)
-}
-
-/// The running kernel's EFI information, with the runtime map in place of the full memory map. With
-/// the full map, the capture kernel's KASLR would treat the crashed kernel's memory as free and
-/// decompress itself over the dump (`process_efi_entries`, arch/x86/boot/compressed/kaslr.c).
-fn efi_info(running: &EfiInfo, map_at: u64, map_len: usize) -> EfiInfo {
-    let (efi_memmap, efi_memmap_hi) = split(map_at);
-    let efi_memmap_size = U32::new(map_len as u32);
-    let efi_memdesc_size = U32::new(size_of::<EfiMemoryDesc>() as u32);
-    EfiInfo { efi_memmap, efi_memmap_hi, efi_memmap_size, efi_memdesc_size, ..*running }
-}
-
-fn efi_descriptor(descriptor: &crate::machine::EfiMemoryDescriptor) -> EfiMemoryDesc {
-    EfiMemoryDesc {
-        kind: U32::new(descriptor.kind),
-        pad: U32::ZERO,
-        phys_addr: U64::new(descriptor.phys_addr),
-        virt_addr: U64::new(descriptor.virt_addr),
-        num_pages: U64::new(descriptor.num_pages),
-        attribute: U64::new(descriptor.attribute),
-    }
-}
-
-/// Addresses that SetVirtualAddressMap turned into virtual ones in the system table, so that the
-/// physical ones must be passed here.
-fn efi_tables(efi: &Efi) -> EfiSetupData {
-    EfiSetupData {
-        fw_vendor: U64::new(efi.fw_vendor),
-        unused: U64::ZERO,
-        tables: U64::new(efi.config_table),
-        smbios: U64::new(efi.smbios),
-        reserved: [U64::ZERO; 8],
-    }
 }
 
 /// Why there are no boot parameters.

@@ -56,7 +56,7 @@ fn around(object: &Object) -> Request {
 }
 
 fn range_of(image: &Image<'_>, kind: SegmentKind) -> PhysRange {
-    image.segments().iter().find(|segment| segment.kind() == kind).unwrap().range()
+    segment(image, kind).range()
 }
 
 /// The image's purgatory in memory, with its symbols.
@@ -191,8 +191,7 @@ fn kexec_tools_purgatory_gets_every_other_symbol_that_its_own_loader_writes() {
     let request = with(Console::Port(0x2e8));
     let image = crate::build(&request, &machine).unwrap();
     let armed = Armed::new(&image, object.clone());
-    let line =
-        image.segments().iter().find(|segment| segment.kind() == SegmentKind::CommandLine).unwrap();
+    let line = segment(&image, SegmentKind::CommandLine);
     assert_eq!(
         armed.number("cmdline_end"),
         line.range().start() + line.bytes().len() as u64 - 1,
@@ -229,11 +228,7 @@ fn purgatory_without_reports_gets_no_report_parameter() {
     for peer in &PEERS {
         let (request, machine) = (around(&(peer.object)()), machine());
         let image = crate::build(&request, &machine).unwrap();
-        let line = image
-            .segments()
-            .iter()
-            .find(|segment| segment.kind() == SegmentKind::CommandLine)
-            .unwrap();
+        let line = segment(&image, SegmentKind::CommandLine);
         assert_eq!(
             line.bytes(),
             b"console=ttyS1 nr_cpus=1 elfcorehdr=0x2f000000\0",

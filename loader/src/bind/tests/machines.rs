@@ -100,11 +100,7 @@ proptest! {
             Err(error) => panic!("{error}"),
         };
         let handoff = received(&image, &request);
-        let segment = image
-            .segments()
-            .iter()
-            .find(|segment| segment.kind() == SegmentKind::Elfcorehdr)
-            .unwrap();
+        let segment = segment(&image, SegmentKind::Elfcorehdr);
         let mut elfcorehdr = segment.bytes().to_vec();
         elfcorehdr.resize(segment.range().len() as usize, 0);
         let checked =

@@ -5,6 +5,7 @@ mod built;
 use proptest::prelude::*;
 
 use super::*;
+use crate::kernel::bzimage::XLF_EFI_KEXEC;
 use crate::kernel::uapi::SetupData;
 use crate::machine::example;
 use crate::request::example as request;
