@@ -12,7 +12,7 @@ impl Monitor {
     /// Stops the guest and writes all that it is but its memory into the file `state`. It hangs
     /// until [`Self::go_on`].
     pub fn save(&mut self, state: &Path) -> Result<(), Error> {
-        self.execute("stop", json!({}))?;
+        self.stop()?;
         self.migrate("migrate", state)?;
         // The event comes a moment before the state in which the guest may continue.
         while self.execute("query-status", json!({}))?["status"] != "postmigrate" {}
