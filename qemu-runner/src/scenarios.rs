@@ -34,6 +34,7 @@ mod debian {
 }
 pub(crate) mod saving {
     pub(crate) mod case; // on which machine
+    mod small_machine; // on a small one, whose dump goes to a partition
     pub(super) mod raw; // to a partition
     pub(super) mod directory; // to a directory
     pub(super) mod removed; // after memory was removed

@@ -6,6 +6,7 @@ mod user_spaces; // what is in both kernels' initrds
 mod disks; // its disks
 mod load; // how it is armed, as a command line
 pub mod first; // the kernel that will crash
+mod pages; // pages with known content, for the dump to have or to leave out
 mod crash; // how it crashes
 pub mod capture; // after the panic
 mod again; // after a reset

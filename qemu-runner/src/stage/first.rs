@@ -1,4 +1,4 @@
-//! The first kernel: armed, hot-plugged, damaged, panicked.
+//! The first kernel: armed, asked, hot-plugged, damaged.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -15,22 +15,12 @@ use crate::machine::DIMM_SIZE;
 use crate::machine::agent::Output;
 use crate::machine::vm::Vm;
 use crate::stage::load::{CAPTURE_APPEND, Loaded, json, load_command, number};
+use crate::stage::pages::Sentinel;
 use crate::stage::{BOOT_CPUS, Stage, disks, guest};
-
-/// A page that user space of the crashed kernel has written.
-#[derive(Clone, Copy, Debug)]
-pub struct Sentinel {
-    pub address: u64,
-    pub seed: u64,
-}
 
 /// Bytes of a memory block (`memory_block_size_bytes`, below 64 GiB of memory,
 /// arch/x86/mm/init_64.c).
 pub const MEMORY_BLOCK: u64 = 128 << 20;
-/// What is in pages that were freed: so many bytes that each page begins with all of them.
-pub const FREED: &[u8; 16] = b"a freed page...\n";
-/// How many pages are freed.
-pub const FREED_PAGES: usize = 16 << 10;
 
 /// What is known of the crashed kernel: the measure of a complete vmcore.
 #[derive(Clone, Debug)]
@@ -239,13 +229,6 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(range)
     }
 
-    /// Bytes of a memory block of this machine: [`MEMORY_BLOCK`], or more from 64 GiB on.
-    fn memory_block(&mut self) -> Result<u64, Error> {
-        let said = self.vm.run_ok("cat /sys/devices/system/memory/block_size_bytes")?;
-        let size = u64::from_str_radix(said.trim(), 16);
-        size.map_err(|_| Error::unreadable("the size of a memory block", &said))
-    }
-
     /// Plugs in a CPU and brings it online: one that still waits for its first start-up interrupt
     /// takes the crash's non-maskable one as a triple fault under TCG.
     pub fn add_cpu(&mut self) -> Result<(), Error> {
@@ -265,62 +248,6 @@ impl<'s, 'c> First<'s, 'c> {
             self.note(format!("{what}: {value}"));
         }
         Ok(())
-    }
-
-    /// Puts a page with a known pattern into physical memory.
-    pub fn place_sentinel(&mut self, seed: u64) -> Result<(), Error> {
-        self.place_sentinel_in(seed, &(0..u64::MAX))
-    }
-
-    /// The same, inside `range`.
-    pub fn place_sentinel_in(&mut self, seed: u64, range: &Range<u64>) -> Result<(), Error> {
-        // The program never ends, so its one line comes through a pipe; if it fails, the pipe is
-        // closed and the line empty.
-        let command = format!(
-            "rm -f /tmp/pipe; mkfifo /tmp/pipe; {} --seed {seed} --from {:#x} --to {:#x} \
-             >/tmp/pipe 2>/tmp/sentinel.err & \
-             read address </tmp/pipe; echo $address; cat /tmp/sentinel.err",
-            guest::SENTINEL,
-            range.start,
-            range.end
-        );
-        let said = self.vm.run_ok(&command)?;
-        let digits = said.trim().strip_prefix("0x");
-        let address = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        let address = address.ok_or_else(|| Error::unreadable("a sentinel's address", &said))?;
-        check!(
-            range.contains(&address),
-            "the sentinel's address: expected {range:x?}, found {address:#x}"
-        )?;
-        self.note(format!("sentinel {seed} written at {address:#x}"));
-        self.sentinels.push(Sentinel { address, seed });
-        Ok(())
-    }
-
-    /// Fills [`FREED_PAGES`] pages with [`FREED`], and frees them. They are in the zone of `dimm`,
-    /// which user space gets first. Single CPUs keep thousands of freed pages on lists of their
-    /// own, which count as used. Returns how many that are.
-    pub fn free_pages(&mut self, dimm: &Range<u64>) -> Result<usize, Error> {
-        let line = str::from_utf8(FREED).expect("text").trim_end();
-        let mib = (FREED_PAGES * sentinel::PAGE_SIZE) >> 20;
-        self.vm.run_ok(&format!(
-            "yes {line} | head -c 1048576 >/tmp/mib && \
-             for mib in $(seq {mib}); do cat /tmp/mib || exit; done >/tmp/freed && \
-             rm /tmp/mib /tmp/freed"
-        ))?;
-        // Empties these lists (`zone_pcp_disable` in `offline_pages`, mm/memory_hotplug.c).
-        let size = self.memory_block()?;
-        let block = dimm.end / size - 1;
-        let moved = self.sentinels.iter().find(|sentinel| sentinel.address / size == block);
-        check!(moved.is_none(), "memory block {block}: expected no sentinel, which would move")?;
-        let state = format!("/sys/devices/system/memory/memory{block}/state");
-        self.toggle(&format!("memory block {block}"), &state, ["offline", "online_movable"])?;
-        // `zoneinfo_show_print`, mm/vmstat.c.
-        let listed = self
-            .vm
-            .run_ok("awk '$1 == \"count:\" { sum += $2 } END { print sum }' /proc/zoneinfo")?;
-        self.note(format!("{FREED_PAGES} pages with a pattern freed; CPUs list {listed}"));
-        number(&listed)
     }
 
     /// Flips bit `bit` of a byte of the guest's memory from outside.

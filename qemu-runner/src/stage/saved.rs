@@ -12,8 +12,9 @@ use capture_init::{Format, RAW_HEADER_LEN, RawHeader, Record, State};
 use vmcore_filter::{Checked, DumpFile, PAGE_LEN, Page, PageState, Vmcore};
 
 use super::capture::{Crashed, PANIC};
-use super::first::{FREED, FREED_PAGES, Victim};
+use super::first::Victim;
 use super::load::json;
+use super::pages::{FREED, FREED_PAGES};
 use crate::error::{Error, check, check_eq};
 use crate::evidence::outcome::Outcome;
 use crate::machine::disk::PARTITION_AT;

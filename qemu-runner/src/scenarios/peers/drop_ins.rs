@@ -4,10 +4,12 @@
 //! its own in read-only data, which the runner changes in the running machine's memory. The kernel
 //! stays Debian's, and kexec_file_load(2) uses what it finds there.
 
+mod armed; // their loaders arm with it
+
 use std::ops::Range;
 
 use handoff::{EngineId, Verdict};
-use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
+use object::{Object, ObjectSymbol};
 
 use crate::context;
 use crate::error::{Error, check, check_eq};
@@ -15,13 +17,11 @@ use crate::evidence::console::Said;
 use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
 use crate::evidence::purgatory;
 use crate::machine;
-use crate::peers;
 use crate::scenario::table;
 use crate::scenarios::damage::corrupt::bare;
 use crate::scenarios::damage::purgatory::replace;
-use crate::stage::{
-    BALLAST_MARK, CAPTURE_APPEND, First, JUMP_TO_ITSELF, Setup, Stage, guest, load_file_command,
-};
+use crate::stage::{BALLAST_MARK, First, JUMP_TO_ITSELF, Setup, Stage};
+use armed::{armed_by_built_in, armed_by_kexec, armed_by_linux};
 
 /// What both say when a digest is wrong.
 const REFUSAL: &str = "sha256 digests do not match: expected ";
@@ -97,10 +97,9 @@ fn kexec_tools(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Re
 }
 
 fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let (mut first, purgatory) =
-        armed_by_kexec(stage, Setup { peer_with_ours: true, ..bare() }, HOTPLUG)?;
-    damage(&mut first)?;
-    refuse(first, &purgatory, REFUSAL)
+    let setup = Setup { peer_with_ours: true, ..bare() };
+    let (first, purgatory) = armed_by_kexec(stage, setup, HOTPLUG)?;
+    refuse_damaged(first, &purgatory)
 }
 
 /// On a CPU without SHA-NI, because the code that hashes is a function of its own there, in which
@@ -164,9 +163,8 @@ fn linux(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
 
 fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
     let ours = context::LINUX_DROP_IN_WITH_CONSOLE;
-    let (mut first, purgatory) = armed_by_linux(stage, series, bare(), ours)?;
-    damage(&mut first)?;
-    refuse(first, &purgatory, REFUSAL)
+    let (first, purgatory) = armed_by_linux(stage, series, bare(), ours)?;
+    refuse_damaged(first, &purgatory)
 }
 
 fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -184,9 +182,8 @@ pub(crate) fn built_in_captures(stage: &mut Stage<'_>) -> Result<(), Error> {
 /// `linux-with-ours-corrupt` on such a kernel.
 pub(crate) fn built_in_refuses(stage: &mut Stage<'_>) -> Result<(), Error> {
     let ours = context::LINUX_DROP_IN_WITH_CONSOLE;
-    let (mut first, purgatory) = armed_by_built_in(stage, bare(), ours)?;
-    damage(&mut first)?;
-    refuse(first, &purgatory, REFUSAL)
+    let (first, purgatory) = armed_by_built_in(stage, bare(), ours)?;
+    refuse_damaged(first, &purgatory)
 }
 
 /// `linux-with-ours-reset` on such a kernel.
@@ -203,90 +200,8 @@ pub(crate) fn built_kexec_captures(stage: &mut Stage<'_>) -> Result<(), Error> {
 
 /// `kexec-tools-with-ours-corrupt` with such a kexec.
 pub(crate) fn built_kexec_refuses(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let (mut first, purgatory) = armed_by_kexec(stage, Setup { peer: true, ..bare() }, HOTPLUG)?;
-    damage(&mut first)?;
-    refuse(first, &purgatory, REFUSAL)
-}
-
-fn refuse_and_reset(mut first: First<'_, '_>) -> Result<(), Error> {
-    damage(&mut first)?;
-    let mut crashed = first.panic(None)?;
-    crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
-    crashed.await_said("our purgatory to announce a reset", says(RESETS))?;
-    crashed.orderly_reset().map(drop)
-}
-
-/// A machine armed by a kexec that has our purgatory in place of its own, and where that is.
-fn armed_by_kexec<'s, 'c>(
-    stage: &'s mut Stage<'c>,
-    setup: Setup,
-    options: &str,
-) -> Result<(First<'s, 'c>, Range<u64>), Error> {
-    let ours = stage.context.read_built(context::KEXEC_TOOLS_DROP_IN)?;
-    let program = stage.context.kexec()?.program.clone();
-    let mut first = stage.boot(&setup)?;
-    let purgatory = arm(
-        &mut first,
-        &format!(
-            "{program} -p -c {options} --serial=ttyS0 --console-serial {} --initrd={} \
-             --append='{CAPTURE_APPEND}'",
-            guest::KERNEL,
-            guest::INITRD
-        ),
-        &ours,
-    )?;
-    Ok((first, purgatory))
-}
-
-/// A machine armed by the kernel's own loader, with our object where the running kernel had its
-/// own, which must be in one place; and where our purgatory is.
-fn armed_by_linux<'s, 'c>(
-    stage: &'s mut Stage<'c>,
-    series: &'static str,
-    setup: Setup,
-    ours: &str,
-) -> Result<(First<'s, 'c>, Range<u64>), Error> {
-    let ours = stage.context.read_built(ours)?;
-    let mut theirs = peers::source(&format!("linux-{series}"))?.object(stage.context)?;
-    let mut first = stage.boot(&Setup { series: Some(series), ..setup })?;
-    let ram = &first.vm.ram;
-    let place = ram.only("the kernel's purgatory", &ram.low_memory(), &theirs)?;
-    let (len, room) = (ours.len(), theirs.len());
-    check!(len <= room, "bytes of our object: expected at most {room}, found {len}")?;
-    // The kernel goes by the object's headers; nothing reads what follows it.
-    theirs.fill(0);
-    theirs[..len].copy_from_slice(&ours);
-    ram.write(place, &theirs)?;
-    first.note(format!(
-        "the kernel's purgatory, {room} bytes at {place:#x}, is now ours, {len} bytes"
-    ));
-    let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
-    Ok((first, purgatory))
-}
-
-/// A machine armed by the loader of a kernel that was built with our object, and where our
-/// purgatory is.
-fn armed_by_built_in<'s, 'c>(
-    stage: &'s mut Stage<'c>,
-    setup: Setup,
-    ours: &str,
-) -> Result<(First<'s, 'c>, Range<u64>), Error> {
-    let ours = stage.context.read_built(ours)?;
-    let mut first = stage.boot(&setup)?;
-    let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
-    Ok((first, purgatory))
-}
-
-/// Arms, and returns where our purgatory's code is in the crash region, which must be in one place.
-fn arm(first: &mut First<'_, '_>, load: &str, ours: &[u8]) -> Result<Range<u64>, Error> {
-    first.vm.run_ok(load)?;
-    first.expect_armed(true, "with our purgatory")?;
-    let region = first.crash_region()?;
-    let code = code(ours);
-    let start = first.vm.ram.only("our purgatory", &region, &code)?;
-    check_eq!(start % 4096, 0, "what our purgatory's address is beyond a page")?;
-    first.note(format!("armed by {load}: our purgatory at {start:#x}"));
-    Ok(start..start + code.len() as u64)
+    let (first, purgatory) = armed_by_kexec(stage, Setup { peer: true, ..bare() }, HOTPLUG)?;
+    refuse_damaged(first, &purgatory)
 }
 
 /// Memory and a CPU come, the kernel rewrites its elfcorehdr, and panics; the vmcore must be
@@ -315,6 +230,12 @@ fn says(words: &'static str) -> impl Fn(&Said) -> bool {
     move |said| matches!(said, Said::Remark(remark) if remark.contains(words))
 }
 
+/// After a bit was flipped, our purgatory must say so and hang.
+fn refuse_damaged(mut first: First<'_, '_>, purgatory: &Range<u64>) -> Result<(), Error> {
+    damage(&mut first)?;
+    refuse(first, purgatory, REFUSAL)
+}
+
 /// After the panic our purgatory must say these words and hang.
 fn refuse(first: First<'_, '_>, purgatory: &Range<u64>, words: &'static str) -> Result<(), Error> {
     // On the first CPU, because it is asked where it is.
@@ -330,14 +251,11 @@ fn refuse(first: First<'_, '_>, purgatory: &Range<u64>, words: &'static str) -> 
     Ok(())
 }
 
-/// The part of an object's code and data that no loader writes to before it runs: up to the first
-/// symbol that a loader may write.
-fn code(object: &[u8]) -> Vec<u8> {
-    let file = object::File::parse(object).expect("cargo xtask audit has read it");
-    let section = file.sections().find(|section| section.kind() == SectionKind::Text);
-    let section = section.expect("it has one section of code");
-    let bytes = section.data().expect("it is in the file");
-    let written = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Data);
-    let end = written.map(|symbol| symbol.address() as usize).min().unwrap_or(bytes.len());
-    bytes[..end].to_vec()
+/// After a bit was flipped, our purgatory must say so and reset the machine.
+fn refuse_and_reset(mut first: First<'_, '_>) -> Result<(), Error> {
+    damage(&mut first)?;
+    let mut crashed = first.panic(None)?;
+    crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
+    crashed.await_said("our purgatory to announce a reset", says(RESETS))?;
+    crashed.orderly_reset().map(drop)
 }

@@ -6,7 +6,7 @@ use super::case::{Case, arm};
 use super::directory::{
     DIRECTORY, EARLIER, FOREIGN, KEEP_TWO, MOUNTED, SHARED, make_earlier, mount, new_folder,
 };
-use super::trouble::{RESET, SMALL_DISK, expect_end};
+use super::small_machine::{RESET, SMALL_DISK, await_messages, expect_end};
 use crate::error::{Error, check_eq};
 use crate::guest::setup::Content;
 use crate::machine::disk::{Bus, part_uuid};
@@ -37,9 +37,8 @@ fn full(stage: &mut Stage<'_>) -> Result<(), Error> {
     let (mut first, _) = armed(stage, &setup)?;
     first.survive_resets()?;
     let mut crashed = first.panic(None)?;
-    for message in ["the target is full after ", "there is no complete dump in ", RESET] {
-        crashed.await_words(&format!("/init says: {message}"), message)?;
-    }
+    let said = ["the target is full after ", "there is no complete dump in ", RESET];
+    await_messages(&mut crashed, &said)?;
 
     let mut first = crashed.boot_again(|_| Ok(()))?;
     let [_, empty] = mount(&mut first, &CASE)?;

@@ -4,7 +4,7 @@
 use capture_init::{Format, State};
 
 use super::case::{arm, arming};
-use super::trouble::{DISK, RESET, armed, expect_end};
+use super::small_machine::{DISK, RESET, armed, expect_end};
 use crate::error::{Error, check_eq, expect_words};
 use crate::machine::disk::{Bus, part_uuid};
 use crate::scenario::table;

@@ -7,20 +7,15 @@ use std::path::Path;
 
 use capture_init::{Format, RawHeader, State};
 
-use super::case::arm;
+use super::small_machine::{
+    DISK, RESET, SMALL_DISK, arm_partition, armed, await_messages, expect_end, fill_memory, setup,
+};
 use crate::error::{Error, check, check_eq};
 use crate::machine::disk::{Bus, PARTITION_AT, part_uuid};
 use crate::scenario::table;
 use crate::stage::saved::Saved;
-use crate::stage::{Crashed, First, PANIC, Setup, SetupDisk, Stage};
+use crate::stage::{First, PANIC, SetupDisk, Stage};
 
-/// Crash memory in which every such capture was seen to work.
-const CRASHKERNEL: &str = "80M";
-/// MiB of memory, and of a disk that is large enough for an unfiltered copy of it.
-const MEMORY: u64 = 512;
-pub(super) const DISK: u64 = 640;
-/// MiB of a disk that is too small for the dump.
-pub(super) const SMALL_DISK: u64 = 24;
 /// The disk's nodes in the first kernel.
 const NODE: &str = "/dev/nvme0n1";
 const PARTITION_NODE: &str = "/dev/nvme0n1p1";
@@ -42,8 +37,6 @@ const TIMEOUT: u64 = 20;
 /// busy host may add.
 const MOST_SYNC: u64 = 20;
 const SLACK: u64 = 10;
-/// The last message.
-pub(super) const RESET: &str = "kdump-capture: resetting the machine";
 
 table! {
     "capture-full", [], full,
@@ -238,9 +231,8 @@ fn disk_hangs(stage: &mut Stage<'_>) -> Result<(), Error> {
     crashed.await_words("the dump has begun", " MiB written, ")?;
     crashed.vm.monitor.hang_writes(0)?;
     crashed.stage.outcome.now("the disk hangs");
-    for words in ["the capture's time is over", "the disk still does not answer after 20 s"] {
-        crashed.await_words(&format!("/init says: {words}"), words)?;
-    }
+    let said = ["the capture's time is over", "the disk still does not answer after 20 s"];
+    await_messages(&mut crashed, &said)?;
     let took = crashed.vm.await_words("the reset", RESET)?.at.duration_since(began).as_secs();
     let most = TIMEOUT + MOST_SYNC + SLACK;
     check!(took <= most, "the reset: expected within {most} s, found after {took} s")?;
@@ -262,11 +254,6 @@ fn log_unreadable(stage: &mut Stage<'_>) -> Result<(), Error> {
     check_eq!((record.log_bytes, record.troubles.len()), (None, 1), "log and troubles")
 }
 
-/// Fills memory with what takes its time to be compressed and written.
-pub(super) fn fill_memory(first: &mut First<'_, '_>) -> Result<(), Error> {
-    first.vm.run_ok("dd if=/dev/urandom of=/tmp/random bs=1M count=150").map(drop)
-}
-
 /// Renames a line of VMCOREINFO, in memory.
 fn rename_line(first: &mut First<'_, '_>, line: &[u8]) -> Result<(), Error> {
     let places = first.vm.ram.find(&first.vm.ram.low_memory(), line)?;
@@ -276,44 +263,6 @@ fn rename_line(first: &mut First<'_, '_>, line: &[u8]) -> Result<(), Error> {
     }
     first.note(format!("a line of VMCOREINFO is renamed, in {} places", places.len()));
     Ok(())
-}
-
-/// A small machine with this disk.
-pub(super) fn setup(disk: SetupDisk) -> Setup {
-    Setup {
-        crashkernel: Some(CRASHKERNEL),
-        memory_mib: MEMORY,
-        makedumpfile: false,
-        modules: disk.bus.modules().to_vec(),
-        disks: vec![disk],
-        ..Setup::default()
-    }
-}
-
-/// Boots a machine with this disk, and arms it to save to the disk's partition.
-pub(super) fn armed<'s, 'c>(
-    stage: &'s mut Stage<'c>,
-    disk: SetupDisk,
-    options: &str,
-) -> Result<First<'s, 'c>, Error> {
-    let mut first = stage.boot(&setup(disk))?;
-    first.load_drivers()?;
-    arm_partition(&mut first, options)?;
-    Ok(first)
-}
-
-/// Arms a machine to save to the partition of its disk. Returns what the loader said.
-pub(super) fn arm_partition(first: &mut First<'_, '_>, options: &str) -> Result<String, Error> {
-    let target = format!("PARTUUID={}", part_uuid(0));
-    arm(first, &format!("{target} {options}"), &format!("the dump goes to {target}"))
-}
-
-/// Waits for each of these messages in turn, and for the reset after them.
-pub(super) fn expect_end(crashed: &mut Crashed<'_, '_>, messages: &[&str]) -> Result<(), Error> {
-    for message in messages {
-        crashed.await_words(&format!("/init says: {message}"), message)?;
-    }
-    crashed.orderly_reset().map(drop)
 }
 
 /// The bytes at the beginning of the partition.

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use capture_init::State;
 
-use super::trouble::{arm_partition, fill_memory, setup};
+use super::small_machine::{DISK, arm_partition, await_messages, fill_memory, setup};
 use crate::error::{Error, check, check_eq, expect_words};
 use crate::machine::disk::Bus;
 use crate::scenario::table;
 use crate::stage::saved::Saved;
 use crate::stage::{First, Setup, SetupDisk, Stage, guest};
 
-/// MiB of the disk.
-const DISK: u64 = 640;
 /// Seconds after which the watchdog resets the crashed machine.
 const TIMEOUT: u64 = 20;
 /// The same in the capture kernel: what the driver begins with (`ESB_HEARTBEAT_DEFAULT`,
@@ -81,11 +79,9 @@ fn unfed(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.vm.monitor.slow_down_writes(0, SLOW)?;
     let mut crashed = first.panic(None)?;
     let unfed = format!("the watchdog {NAME} was running, and this kernel has no driver for it");
-    for words in
-        ["i6300esb.ko.xz cannot be loaded: ", &*unfed, "writing the dump without free pages to"]
-    {
-        crashed.await_words(&format!("/init says: {words}"), words)?;
-    }
+    let said =
+        ["i6300esb.ko.xz cannot be loaded: ", &unfed, "writing the dump without free pages to"];
+    await_messages(&mut crashed, &said)?;
     check!(!crashed.saved_or_reset()?, "the dump: expected a reset before it is complete")?;
     crashed.orderly_reset()?;
     check_eq!(crashed.vm.monitor.watchdog_resets(), 1, "resets by the watchdog")?;
