@@ -62,7 +62,9 @@ pub fn html(sections: &[Section]) -> String {
                         }
                         @if sections.len() > 1 {
                             nav aria-label="Scenarios" {
-                                ul { @for name in names { li { a href={ "#" (name) } { (name) } } } }
+                                ul {
+                                    @for name in names { li { a href={ "#" (name) } { (name) } } }
+                                }
                             }
                         }
                     }

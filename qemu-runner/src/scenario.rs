@@ -55,8 +55,8 @@ impl fmt::Display for Lab {
 ///     "a panic reaches the capture kernel with a complete vmcore";
 /// ```
 ///
-/// A row is in the gate, unless it ends with `lab:` and a [`Lab`]. Both sets are run by `cargo xtask
-/// qemu --all`, the second by `--lab`.
+/// A row is in the gate, unless it ends with `lab:` and a [`Lab`]. `cargo xtask qemu --all` runs
+/// both sets, `--lab` the second.
 macro_rules! table {
     ($(
         $name:literal, [$($need:expr),*], $story:expr, $summary:expr $(, lab: $lab:expr)?;

@@ -1,8 +1,8 @@
 //! `[7]` Which pages are free.
 //!
 //! *On entry* a vmcore. *On exit*, section by section, a bitmap without the pages that are free,
-//! broken, offline, or no longer in the machine. A page is left out only if everything that leads to it was
-//! understood.
+//! broken, offline, or no longer in the machine. A page is left out only if everything that leads
+//! to it was understood.
 
 use std::ops::AddAssign;
 
@@ -75,8 +75,8 @@ impl<'a> Classes<'a> {
         self.sections.page_bits
     }
 
-    /// Removes the free, broken, offline and absent pages of a section from the bitmap, which is that of the
-    /// whole section.
+    /// Removes the free, broken, offline and absent pages of a section from the bitmap, which is
+    /// that of the whole section.
     pub(crate) fn remove_free(&mut self, bitmap: &mut Bitmap) -> LeftOut {
         let (first, end) = (bitmap.first(), bitmap.end());
         let mut left_out = LeftOut::default();

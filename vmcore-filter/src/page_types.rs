@@ -9,8 +9,8 @@
 //! | 6.9 to 6.11 | `~PG_buddy`, another bit |
 //! | 6.12 and newer | the type 0xf0 in the top byte, −268435456 |
 //!
-//! VMCOREINFO has the value itself, so one comparison covers all of them. It has such values for two
-//! more types:
+//! VMCOREINFO has the value itself, so one comparison covers all of them. It has such values for
+//! two more types:
 //!
 //! | type | since Linux | which page has it |
 //! | --- | --- | --- |
@@ -64,7 +64,8 @@ pub(crate) enum Kind {
     /// Its memory is broken. Reading it can raise a machine check.
     Poisoned,
     /// The hypervisor has its memory. Reading it can make the hypervisor allocate memory again, or
-    /// panic the capture kernel under Hyper-V (Linux 5.1, "kexec: export PG_offline to VMCOREINFO").
+    /// panic the capture kernel under Hyper-V (Linux 5.1, "kexec: export PG_offline to
+    /// VMCOREINFO").
     Offline,
     /// The first page of a block of `2^order` pages that the guest never used.
     Unaccepted {

@@ -18,13 +18,12 @@ pub fn unload(root: &Path) -> Result<(), Error> {
         Err(preflight::Error::LockedDown { .. }) => return with_file_load(root),
         other => other?,
     }
+    use submit::Error::{Forbidden, NotImplemented, NotPermitted};
     match with_load(root) {
         // Without securityfs, lockdown shows only now.
-        Err(Error::Refused {
-            refusal:
-                submit::Error::NotImplemented | submit::Error::NotPermitted | submit::Error::Forbidden,
-            ..
-        }) => with_file_load(root),
+        Err(Error::Refused { refusal: NotImplemented | NotPermitted | Forbidden, .. }) => {
+            with_file_load(root)
+        }
         other => other,
     }
 }

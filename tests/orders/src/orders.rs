@@ -1,5 +1,5 @@
-//! The orders: a file that is [`MAGIC`], then an [`Orders`] in postcard's format. It is the ramdisk,
-//! or is at [`crate::map::ORDERS`].
+//! The file of orders: [`MAGIC`], then an [`Orders`] in postcard's format. It is the ramdisk, or is
+//! at [`crate::map::ORDERS`].
 
 use alloc::vec::Vec;
 use core::ops::Range;

@@ -156,7 +156,8 @@ pub(super) fn mount(first: &mut First<'_, '_>, case: &Case) -> Result<[String; 2
     Ok([other, one])
 }
 
-/// Makes folders of earlier dumps, one of which has a foreign file, and a folder of another program.
+/// Makes folders of earlier dumps, one of which has a foreign file, and a folder of another
+/// program.
 pub(super) fn make_earlier(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(&format!(
         "cd {DIRECTORY} && mkdir {FOREIGN} {SHARED} {} && \
