@@ -13,8 +13,14 @@ use crate::raw::{LOG_OFFSET, RawHeader};
 /// Bytes at the start that must be zeroes. The last of [`SIGNATURES`] is in them.
 const START: usize = 128 << 10;
 
+/// A member of a ZFS pool: the header of its label's name-value list, in XDR, with unique names
+/// (`nvs_header_t`, module/nvpair/nvpair.c of OpenZFS). ZFS leaves the first 8 KiB as they are, so an
+/// earlier dump's header survives there.
+const ZFS: (&str, usize, &[u8]) =
+    ("a member of a ZFS pool", 16 << 10, b"\x01\x01\0\0\0\0\0\0\0\0\0\x01");
 /// Known content: name, offset, bytes. From libblkid's tables of magic numbers.
-const SIGNATURES: [(&str, usize, &[u8]); 12] = [
+const SIGNATURES: [(&str, usize, &[u8]); 13] = [
+    ZFS,
     ("an ext2, ext3 or ext4 filesystem", 0x438, b"\x53\xef"),
     ("an xfs filesystem", 0, b"XFSB"),
     ("a btrfs filesystem", 0x10040, b"_BHRfS_M"),
@@ -45,10 +51,13 @@ pub fn content(partition: &File) -> io::Result<Option<&'static str>> {
 
 fn of(start: &[u8]) -> Option<&'static str> {
     let is_ours = RawHeader::is_ours(start);
-    // The header and the first byte of the log are text. What follows can have any bytes.
-    let can_be_there = |at: usize| !is_ours || at as u64 <= LOG_OFFSET;
-    let known = SIGNATURES.iter().find(|(_, at, magic)| {
-        can_be_there(*at) && start.get(*at..).is_some_and(|rest| rest.starts_with(magic))
+    // The header and the first byte of the log are text. What follows can have any bytes; but no
+    // dump has twelve such bytes at one place by chance.
+    let tells =
+        |known: &(&str, usize, &[u8])| !is_ours || known.1 as u64 <= LOG_OFFSET || *known == ZFS;
+    let known = SIGNATURES.iter().find(|known| {
+        let (_, at, magic) = **known;
+        tells(known) && start.get(at..).is_some_and(|rest| rest.starts_with(magic))
     });
     match known {
         Some((name, ..)) => Some(name),

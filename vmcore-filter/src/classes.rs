@@ -48,6 +48,8 @@ pub struct Classes<'a> {
     sections: Sections,
     types: PageTypes,
     structs: Vec<u8>,
+    /// Where the `struct page` of the last huge page is that is marked as broken.
+    broken_head: Option<u64>,
 }
 
 impl<'a> Classes<'a> {
@@ -67,7 +69,7 @@ impl<'a> Classes<'a> {
             return Err(Unfiltered::Sections { root });
         }
         let structs = vec![0; PAGES_AT_ONCE as usize * types.len];
-        Ok(Self { space, sections, types, structs })
+        Ok(Self { space, sections, types, structs, broken_head: None })
     }
 
     /// Sections have `2^page_bits` pages.
@@ -91,6 +93,7 @@ impl<'a> Classes<'a> {
             Ok(Section::Unknown) | Err(_) => return left_out,
         };
         let len = self.types.len as u64;
+        let struct_at = |pfn: u64| mem_map.wrapping_add(pfn.wrapping_mul(len));
         // Pages before it are those of a block that was seen.
         let mut seen = first;
         for chunk in (first..end).step_by(PAGES_AT_ONCE as usize) {
@@ -98,15 +101,28 @@ impl<'a> Classes<'a> {
             if seen >= chunk_end || !bitmap.has_any(chunk, chunk_end) {
                 continue;
             }
-            let address = mem_map.wrapping_add(chunk.wrapping_mul(len));
-            if !matches!(self.space.read(address, &mut self.structs), Ok(true)) {
+            if !matches!(self.space.read(struct_at(chunk), &mut self.structs), Ok(true)) {
                 continue;
             }
             for (pfn, page) in (chunk..chunk_end).zip(self.structs.chunks_exact(self.types.len)) {
                 if pfn < seen {
                     continue;
                 }
-                let (order, count) = match self.types.kind(page) {
+                let mut kind = self.types.kind(page);
+                if kind == Kind::Poisoned {
+                    let next = self.structs.get((pfn + 1 - chunk) as usize * self.types.len..);
+                    let next = next.and_then(|rest| rest.get(..self.types.len));
+                    // The next page tells where the head is. Up to 7.2, structs of a huge page may
+                    // be mapped to the same memory, so that others look like the head's
+                    // (`page_fixed_fake_head`, include/linux/page-flags.h).
+                    let head = next.and_then(|next| self.types.head(next, struct_at(pfn + 1)));
+                    self.broken_head = head.or(self.broken_head);
+                } else if let Some(broken) = self.broken_head
+                    && self.types.head(page, struct_at(pfn)) == Some(broken)
+                {
+                    kind = Kind::Poisoned;
+                }
+                let (order, count) = match kind {
                     Kind::Free { order } => (order, &mut left_out.free),
                     Kind::Unaccepted { order } => (order, &mut left_out.offline),
                     Kind::Offline => (0, &mut left_out.offline),

@@ -18,6 +18,11 @@
 //! | unaccepted: a confidential guest has not accepted it yet | 6.16 | the first of a block |
 //!
 //! Unaccepted blocks have the largest order (`__free_unaccepted`, mm/page_alloc.c).
+//!
+//! A broken page in a huge page of hugetlb is marked at the huge page's head only
+//! (`folio_set_hugetlb_hwpoison`, mm/memory-failure.c), so the head's other pages may be broken.
+//! Their structs name the head: by its address up to 7.2, and from 7.3 on by a mask of their own
+//! address, if `SIZE(page)` is a power of two (`compound_info_has_mask`, include/linux/page-flags.h).
 
 use printk_ring::{Vmcoreinfo, vmcoreinfo};
 
@@ -41,6 +46,8 @@ pub(crate) struct PageTypes {
     mapcount: usize,
     refcount: usize,
     private: usize,
+    /// Where a page of a huge one names its head, if VMCOREINFO says so.
+    compound: Option<usize>,
     /// `_mapcount` of a free block's first page.
     buddy: i32,
     /// `_mapcount` of an offline page, if the kernel names it.
@@ -115,6 +122,10 @@ impl PageTypes {
             mapcount: within("_mapcount", 4)?,
             refcount: within("_refcount", 4)?,
             private: within("private", 8)?,
+            compound: match optional(within("compound_head", 8))? {
+                Some(at) => Some(at),
+                None => optional(within("compound_info", 8))?,
+            },
             buddy,
             offline: optional(page_type("PAGE_OFFLINE_MAPCOUNT_VALUE"))?,
             unaccepted: optional(page_type("PAGE_UNACCEPTED_MAPCOUNT_VALUE"))?,
@@ -123,10 +134,25 @@ impl PageTypes {
         })
     }
 
+    /// The address of the head's `struct page`, if the struct with these bytes, at this address,
+    /// is that of another page of a huge one.
+    pub fn head(&self, page: &[u8], address: u64) -> Option<u64> {
+        /// Set in every page but the head (`PageTail`, include/linux/page-flags.h).
+        const TAIL: u64 = 1;
+        let info = word(page, self.compound?);
+        if info & TAIL == 0 {
+            return None;
+        }
+        let head = info & !TAIL;
+        // A mask is one bits from the top. An address that looks like one is what it masks.
+        let is_mask = head.wrapping_neg().is_power_of_two();
+        Some(if is_mask { address & head } else { head })
+    }
+
     /// What the bytes of a `struct page` say; there are [`len`](Self::len) of them.
     #[inline]
     pub fn kind(&self, page: &[u8]) -> Kind {
-        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| page[at + byte]));
+        let word = |at: usize| word(page, at);
         let int = |at: usize| i32::from_le_bytes(std::array::from_fn(|byte| page[at + byte]));
         if word(self.flags) & self.poisoned != 0 {
             return Kind::Poisoned;
@@ -154,6 +180,11 @@ impl PageTypes {
             _ => Kind::Kept,
         }
     }
+}
+
+#[inline]
+fn word(page: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|byte| page[at + byte]))
 }
 
 /// A line that not every kernel has.

@@ -14,6 +14,9 @@ use crate::step::Place;
 
 /// Memory has keys and passwords in it: only root may read a file with a part of it.
 pub const FILE_MODE: u32 = 0o600;
+/// A partition can be zeroed in whole logical blocks only (`blkdev_fallocate`, block/fops.c). Those
+/// of disks have 512 or 4096 bytes.
+const BLOCK: u64 = 4096;
 
 /// An open place.
 #[derive(Debug)]
@@ -87,12 +90,14 @@ impl Output for Target {
             return self.file.zero(offset, len);
         }
         let at = self.at(offset, len)?;
+        let (first, end) = (at.next_multiple_of(BLOCK), (at + len) / BLOCK * BLOCK);
         // Disks do it without moving data. If this one cannot, zeroes are written.
-        match fallocate(&self.file, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE, at, len)
-        {
-            Ok(()) => Ok(()),
-            Err(_) => self.file.zero(at, len),
+        let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+        if first >= end || fallocate(&self.file, flags, first, end - first).is_err() {
+            return self.file.zero(at, len);
         }
+        self.file.zero(at, first - at)?;
+        self.file.zero(end, at + len - end)
     }
 }
 
@@ -120,6 +125,19 @@ mod tests {
         assert_eq!(bytes.len(), 16384);
         assert!(bytes[..4096].iter().chain(&bytes[4104..]).all(|&byte| byte == 0xee));
         assert_eq!(&bytes[4096..4104], b"dump\0\0\0\0");
+    }
+
+    #[test]
+    fn zeroes_are_where_they_were_asked_for_in_whole_blocks_and_beside_them() {
+        for (offset, len) in [(0, 8192), (1, 8191), (100, 4000), (4090, 4100), (4096, 4095)] {
+            let (_dir, place) = partition(8192);
+            let mut target = Target::open(&place).unwrap();
+            target.zero(offset, len).unwrap();
+            let bytes = fs::read(&place.path).unwrap();
+            let zeroes = 4096 + offset as usize..4096 + (offset + len) as usize;
+            let is_right = |(at, &byte): (usize, &u8)| (byte == 0) == zeroes.contains(&at);
+            assert!(bytes.iter().enumerate().all(is_right), "{offset} {len}");
+        }
     }
 
     #[test]

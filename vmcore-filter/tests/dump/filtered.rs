@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use proptest::prelude::*;
 use vmcore_filter::{DumpFile, LeftOut, Level, Vmcore, dump};
 
-use crate::kernel::{KINDS, Kernel, PAGES};
+use crate::kernel::{COMPOUND, KINDS, Kernel, PAGES};
 use crate::{cases, left_out, save};
 
 #[test]
@@ -56,6 +56,30 @@ fn a_page_that_is_not_surely_free_is_kept() {
     let (summary, dump) = save(&kernel, Level::NoFreeOrZeroes);
     assert_eq!(left_out(&kernel, &dump), []);
     assert_eq!(summary.left_out, LeftOut::default());
+}
+
+/// hugetlb marks the head, whichever page is broken.
+#[test]
+fn every_page_of_a_huge_page_with_a_broken_one_is_left_out() {
+    let head = Kernel::struct_at(512);
+    // A mask of the address's low bits, as from Linux 7.3 on: 256 structs of 64 bytes.
+    let mask = !(256 * 64 - 1);
+    for (key, info) in [("compound_head", head | 1), ("compound_info", mask | 1)] {
+        let mut kernel = Kernel::new(KINDS[2]);
+        kernel.vmcoreinfo += &format!("OFFSET(page.{key})={COMPOUND}\n");
+        kernel.poison(512);
+        (513..768).for_each(|pfn| kernel.name_head(pfn, info));
+        // The memory of these structs is mapped twice: one of them looks like the head.
+        kernel.poison(576);
+        kernel.name_head(576, 0);
+        // Another huge page, and a broken page of 4 KiB.
+        (769..800).for_each(|pfn| kernel.name_head(pfn, Kernel::struct_at(768) | 1));
+        kernel.poison(900);
+        let (summary, dump) = save(&kernel, Level::NoFreeOrZeroes);
+        let expected: Vec<usize> = (512..768).chain([900]).collect();
+        assert_eq!(left_out(&kernel, &dump), expected, "{key}");
+        assert_eq!(summary.left_out, LeftOut { poisoned: 257, ..LeftOut::default() });
+    }
 }
 
 /// The headers list the kernel's memory twice: where it is, and where memory was removed.

@@ -19,6 +19,7 @@ const PAGE_STRUCTS: u64 = 0x10_0000;
 /// Bytes of `struct page`, and where its fields are.
 const STRUCT: u64 = 64;
 const FLAGS: u64 = 0;
+pub const COMPOUND: u64 = 8;
 const PRIVATE: u64 = 40;
 const MAPCOUNT: u64 = 48;
 const REFCOUNT: u64 = 52;
@@ -109,6 +110,16 @@ impl Kernel {
 
     pub fn poison(&mut self, pfn: usize) {
         self.put(PAGE_STRUCTS + pfn as u64 * STRUCT + FLAGS, 1 << POISON_BIT);
+    }
+
+    /// The virtual address of a `struct page`.
+    pub fn struct_at(pfn: usize) -> u64 {
+        KERNEL_MAP + PAGE_STRUCTS + pfn as u64 * STRUCT
+    }
+
+    /// Where a page of a huge one names its head.
+    pub fn name_head(&mut self, pfn: usize, info: u64) {
+        self.put(PAGE_STRUCTS + pfn as u64 * STRUCT + COMPOUND, info);
     }
 
     fn put(&mut self, address: u64, word: u64) {
