@@ -18,7 +18,8 @@ use crate::range::Range;
 use crate::record;
 use crate::repository::{Repository, explain};
 
-const RECORD: (&str, Figures) = ("docs/capture-matrix.jsonl", Figures::Times);
+/// How many panics left a dump. Dumps and memory do not depend on the host, nor on its other work.
+const RECORD: (&str, Figures) = ("docs/capture-matrix.jsonl", Figures::Counts);
 const TABLE: &str = "docs/capture-matrix.md";
 /// The scenarios of the gate; the others are like one of them.
 const IN_GATE: [&str; 2] = ["capture-raw", "capture-ext4"];
@@ -34,9 +35,9 @@ level 31, which must not have that page: it is a program's.
 
 * **memory**: of the machine before the DIMM, and its CPUs.
 * **free**: the least available memory of the capture kernel that /init has seen, of all runs.
-* **saved after**: from the console's line about the panic to /init's line about the dump, as the
-  host saw them: the median and the longest.
 * **dump**: the median.
+
+[savers.md](savers.md) has the time from a panic to its dump.
 ";
 
 /// Panic machines of every kind whose dumps the /init of `load --capture` saves
@@ -64,7 +65,7 @@ pub struct Run {
 
 impl Args {
     pub fn run(&self, repo: &Repository) -> Result<()> {
-        let report = self.measure(repo, RECORD)?;
+        let report = self.measure(repo)?;
         record::print(repo, TABLE, self.recorded.write, &report)?;
         let failed = report.runs.iter().filter(|run| run.result.is_err()).count();
         ensure!(failed == 0, "{failed} of {} runs have no complete dump", report.runs.len());
@@ -72,7 +73,7 @@ impl Args {
     }
 
     /// The runs, and those that the record had.
-    pub fn measure(&self, repo: &Repository, record: (&str, Figures)) -> Result<Report> {
+    pub fn measure(&self, repo: &Repository) -> Result<Report> {
         let rows: Vec<&Scenario> = scenarios().iter().filter(|row| self.wants(row)).collect();
         ensure!(!rows.is_empty(), "no scenario of the matrix has one of these names");
         let parts: BTreeSet<&str> = rows.iter().flat_map(|row| row.laboratory_parts()).collect();
@@ -93,7 +94,7 @@ impl Args {
             let line = run.sentence();
             Ok((run, line))
         };
-        let (machine, runs) = self.recorded.series(repo, record, all, is_of, measure)?;
+        let (machine, runs) = self.recorded.series(repo, RECORD, all, is_of, measure)?;
         Ok(Report { machine, runs })
     }
 
@@ -112,7 +113,7 @@ impl Run {
     fn sentence(&self) -> String {
         let name = format!("{} {}", self.scenario, self.number);
         match &self.result {
-            Ok(saved) => format!("{name}: saved after {:.1} s", saved.saved_after.as_secs_f64()),
+            Ok(_) => format!("{name}: a complete dump"),
             Err(error) => format!("{name}: no complete dump\n{error}"),
         }
     }
@@ -128,12 +129,12 @@ impl fmt::Display for Report {
         let Self { machine, runs } = self;
         writeln!(out, "# Dumps by `--capture`, on every kind of machine\n")?;
         writeln!(out, "Written by `cargo lab capture --write` on {machine}.\n")?;
-        writeln!(out, "{NOTES}")?;
+        writeln!(out, "{}{NOTES}", machine.took_part())?;
         writeln!(
             out,
             "| scenario | Linux | target | bus | memory | crashkernel= | dumps | free, MiB \
-             | saved after, s | dump, MiB |\n\
-             | --- | --- | --- | --- | --- | --- | --- | ---: | ---: | ---: |"
+             | dump, MiB |\n\
+             | --- | --- | --- | --- | --- | --- | --- | ---: | ---: |"
         )?;
         let mut names: Vec<&str> = Vec::new();
         for run in runs {
@@ -162,23 +163,20 @@ fn row(out: &mut fmt::Formatter<'_>, name: &str, runs: &[&Run]) -> fmt::Result {
     let saved: Vec<&SavedDump> = runs.iter().filter_map(|run| run.result.as_ref().ok()).collect();
     let dumps = format!("{} of {}", saved.len(), runs.len());
     let Some(one) = saved.first() else {
-        return writeln!(out, "| `{name}` | | | | | | {dumps} | | | |");
+        return writeln!(out, "| `{name}` | | | | | | {dumps} | | |");
     };
     let SavedDump { target, bus, release, crashkernel, memory_mib, cpus, .. } = one;
     // Only the number.
     let release = release.split(['+', '-']).next().unwrap_or_default();
     let machine = format!("{} GiB, {cpus} CPU{}", memory_mib >> 10, plural(*cpus));
     let free = saved.iter().map(|one| one.record.memory.lowest_available_kib).min().unwrap_or(0);
-    let seconds = Range::of(saved.iter().map(|one| one.saved_after.as_secs_f64()));
     let bytes = |one: &&SavedDump| one.record.dump.map_or(0, |dump| dump.bytes) as f64;
     let bytes = Range::of(saved.iter().map(bytes));
     writeln!(
         out,
         "| `{name}` | {release} | {target} | {bus} | {machine} | {crashkernel} | {dumps} \
-         | {:.1} | {:.1}, {:.1} | {:.1} |",
+         | {:.1} | {:.1} |",
         free as f64 / 1024.0,
-        seconds.median,
-        seconds.most,
         bytes.median / f64::from(1 << 20),
     )
 }
@@ -215,11 +213,11 @@ pub mod tests {
     }
 
     #[test]
-    fn row_has_the_worst_memory_and_the_longest_time_and_failures_are_named() {
+    fn row_has_the_least_memory_and_failures_are_named() {
         let runs = vec![run(1, Some(5)), run(2, Some(7)), run(3, None), run(4, Some(6))];
         let text = Report { machine: machine(), runs }.to_string();
         let row = "| `capture-ext4-nvme` | 6.12.118 | ext4 | NVMe | 1 GiB, 2 CPUs | 80M | 3 of 4 \
-                   | 5.0 | 6.0, 7.0 | 3.0 |\n";
+                   | 5.0 | 3.0 |\n";
         assert!(text.contains(row), "{text}");
         assert!(text.ends_with("* capture-ext4-nvme 3: it ended\n"), "{text}");
     }

@@ -52,19 +52,22 @@ impl Options {
         is_of: impl Fn(&T, &R) -> bool,
         measure: impl Fn(R) -> Result<(T, String)>,
     ) -> Result<(Machine, Vec<T>)> {
-        let here = Machine::here(repo)?;
         // Without a record, everything is lacking.
         let goes_on = self.resume && repo.root.join(path).exists();
-        let (machine, mut measured) = match goes_on {
-            true => {
-                let (machine, measured) = read(repo, path)?;
-                (here.after(machine, figures)?, measured)
-            }
-            false => (here, Vec::new()),
+        let (earlier, mut measured) = match goes_on {
+            true => read(repo, path).map(|(machine, measured)| (Some(machine), measured))?,
+            false => (None, Vec::new()),
         };
         let lacks = |request: &R| !measured.iter().any(|one| is_of(one, request));
         let lacked = wanted.into_iter().filter(lacks).take(self.at_most.unwrap_or(usize::MAX));
-        for request in lacked.collect::<Vec<_>>() {
+        let lacked: Vec<R> = lacked.collect();
+        let machine = match earlier {
+            // This machine adds nothing.
+            Some(earlier) if lacked.is_empty() => earlier,
+            Some(earlier) => Machine::here(repo)?.after(earlier, figures)?,
+            None => Machine::here(repo)?,
+        };
+        for request in lacked {
             let began = Instant::now();
             let (one, line) = measure(request)?;
             eprintln!("{line}; took {} s", began.elapsed().as_secs());

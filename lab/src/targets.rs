@@ -13,15 +13,12 @@ use qemu_runner::SavedDump;
 use qemu_runner::savers::{MEMORY_MIB, Saved, Saver};
 
 use crate::free_pages::{LARGEST, Row};
-use crate::machine::{Figures, Machine};
+use crate::machine::Machine;
 use crate::range::Range;
 use crate::record;
 use crate::repository::Repository;
 use crate::{capture, free_pages, savers};
 
-/// How many panics left a dump. The times of these runs mean nothing: the machine may have had
-/// other work.
-const DUMPS: (&str, Figures) = ("docs/capture-targets.jsonl", Figures::Counts);
 const TABLE: &str = "docs/capture-targets.md";
 /// Machines of different size, and the crash memory in MiB in which each must leave a dump.
 const MACHINES: [(&str, u64); 5] = [
@@ -38,9 +35,9 @@ const SLOWEST: f64 = 1.0;
 
 /// How to read the table.
 const NOTES: &str = "\
-Machines of QEMU (TCG) panic as those of [capture-matrix.md](capture-matrix.md) do. The command also
-runs `cargo lab savers` and `cargo lab free-pages`, whose tables say when and where they were
-measured: [savers.md](savers.md), [free-pages.md](free-pages.md).
+The dumps are those of [capture-matrix.md](capture-matrix.md). The command also runs `cargo lab
+savers` and `cargo lab free-pages`, whose tables say when and where they were measured:
+[savers.md](savers.md), [free-pages.md](free-pages.md).
 
 * **speed**: by CPU time, the least of all kernels: the median of our runs beside the median of
   makedumpfile's, taken in turns.
@@ -68,7 +65,7 @@ impl Args {
         let Self { dumps, savers, runs, recorded } = self;
         let only = MACHINES.map(|(name, _)| name.to_owned()).into();
         let dumps_of = capture::Args { count: *dumps, only, recorded: recorded.clone() };
-        let capture = dumps_of.measure(repo, DUMPS)?;
+        let capture = dumps_of.measure(repo)?;
         let savers = savers::Args { count: *savers, recorded: recorded.clone() }.measure(repo)?;
         record::print(repo, savers::TABLE, recorded.write, &savers)?;
         let free_pages =

@@ -74,7 +74,6 @@ pub fn run(context: &Context, saver: Saver, number: u32) -> Result<Saved, Error>
 
 fn save(stage: &mut Stage<'_>, saver: Saver, number: u32) -> Result<Saved, Error> {
     let guest = Guest {
-        loader: true,
         partition: true,
         memory_mib: MEMORY_MIB,
         crashkernel: saver.crashkernel(),

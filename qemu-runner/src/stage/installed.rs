@@ -51,9 +51,8 @@ pub enum Kexec {
 #[derive(Clone, Copy, Debug)]
 pub struct Guest {
     pub kexec: Kexec,
-    /// Whether the loader is there as [`LOADER`], installed nowhere.
-    pub loader: bool,
-    /// Whether the loader's package is there as [`PACKAGE`], installed nowhere.
+    /// Whether the loader's package is there as [`PACKAGE`], installed nowhere. Otherwise the
+    /// program itself is there as [`LOADER`], installed nowhere either.
     pub package: bool,
     /// Whether the file system is in a partition, as an installer leaves it.
     pub partition: bool,
@@ -68,7 +67,6 @@ impl Guest {
     pub fn with(kexec: Kexec) -> Self {
         Self {
             kexec,
-            loader: false,
             package: false,
             partition: false,
             memory_mib: MEMORY_MIB,
@@ -120,18 +118,16 @@ pub fn boot<'s, 'c>(
             .arg(&disk.image),
         0,
     )?;
-    let loader = stage.context.built(context::LOADER)?;
-    if guest.kexec == Kexec::Ours {
-        disk.bring(&loader, "/usr/sbin", "rm kexec\nsymlink kexec kdump-loader\n")?;
-    }
-    if guest.loader {
-        disk.bring(&loader, LOADERS_DIRECTORY, "")?;
-    }
     if guest.package {
         let package = stage.context.built(PACKAGE)?;
         let name = package.file_name().unwrap_or_default().to_string_lossy();
         let write = format!("write \"{}\" {name}\n", package.display());
         disk.request(&format!("{PACKAGES_DIRECTORY}{write}"))?;
+    } else {
+        disk.bring(&stage.context.built(context::LOADER)?)?;
+    }
+    if guest.kexec == Kexec::Ours {
+        disk.request(&format!("cd /usr/sbin\nrm kexec\nsymlink kexec {LOADER}\n"))?;
     }
     if guest.partition {
         disk.partition()?;
@@ -183,12 +179,12 @@ impl Disk<'_> {
         Machine { max_cpus, dimms: guest.dimms, ..Machine::of(boot, guest.memory_mib) }
     }
 
-    /// Puts the loader into a directory of the disk, and does more there.
-    fn bring(&self, loader: &Path, directory: &str, more: &str) -> Result<(), Error> {
+    /// Puts the loader onto the disk, as [`LOADER`].
+    fn bring(&self, loader: &Path) -> Result<(), Error> {
         self.request(&format!(
-            "cd {directory}\nwrite \"{}\" kdump-loader\nset_inode_field kdump-loader mode \
+            "cd {LOADERS_DIRECTORY}\nwrite \"{}\" kdump-loader\nset_inode_field kdump-loader mode \
              0100755\nset_inode_field kdump-loader uid 0\n\
-             set_inode_field kdump-loader gid 0\n{more}",
+             set_inode_field kdump-loader gid 0\n",
             loader.display()
         ))
     }

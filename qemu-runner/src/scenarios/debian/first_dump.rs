@@ -38,8 +38,7 @@ table! {
     "debian-first-dump", [DebianDisk, Package], story,
         "the README's lines, on a Debian from which all other packages for kdump were removed: \
          80 MiB are reserved, `test --panic` panics, `last --check` reads the whole dump, and the \
-         edited config arms by the service",
-        lab: Like("debian-hotplug-service");
+         edited config arms by the service";
 }
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {

@@ -1,15 +1,16 @@
 //! `debian-hotplug-service`: the loader's own service replaces Debian's kdump-tools.
 //!
-//! It arms at boot and keeps the image up to date while memory and a CPU come and memory goes.
-//! Debian's capture service saves the dump as before. udev and systemd are Debian's, as on an
-//! operator's machine.
+//! First, kdump-tools loads, with the loader in the place of `kexec`. Then the loader's service arms
+//! at boot and keeps the image up to date while memory and a CPU come and memory goes. Debian's
+//! capture service saves the dump as before. udev and systemd are Debian's, as on an operator's
+//! machine.
 
 use std::time::Duration;
 
 use crate::error::{Error, check, check_eq, expect_words};
 use crate::machine::deadline::Deadline;
 use crate::scenario::table;
-use crate::scenarios::debian::service::expect_saved_dump;
+use crate::scenarios::debian::service::{self, expect_saved_dump};
 use crate::scenarios::debian::stays_armed;
 use crate::stage::MEMORY_BLOCK;
 use crate::stage::installed::{self, Guest, Kexec, LOADER};
@@ -28,16 +29,17 @@ const PER_BURST: u32 = 2;
 
 table! {
     "debian-hotplug-service", [DebianDisk, Makedumpfile], story,
-        "`service install`, `uninstall` and `install` on Debian; then hot-added memory and CPUs \
-         cost no reload, a removed DIMM at most two, only `systemctl stop` disarms, and an oops \
-         leaves a dump";
+        "kdump-tools loads, reloads and unloads by the loader as `kexec`; then `service install`, \
+         `uninstall` and `install`: hot-added memory and CPUs cost no reload, a removed DIMM at \
+         most two, only `systemctl stop` disarms, and an oops leaves a dump";
 }
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.deadline = Deadline::after(LIMIT);
-    let guest = Guest { loader: true, dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Peer) };
+    let guest = Guest { dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Ours) };
     let (mut first, mut disk) = installed::boot(stage, &guest)?;
-    first.vm.run_ok("systemctl is-active kdump-tools.service")?;
+    service::expect_armed_by_kdump_tools(&mut first)?;
+    service::verbs(&mut first)?;
     stays_armed::mount_boot(&mut first)?;
     switch_over(&mut first)?;
     switch_back(&mut first)?;

@@ -28,7 +28,7 @@ table! {
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.deadline = Deadline::after(LIMIT);
-    let guest = Guest { loader: true, ..Guest::with(Kexec::Peer) };
+    let guest = Guest::with(Kexec::Peer);
     let (mut first, _disk) = installed::boot(stage, &guest)?;
     switch_over(&mut first)?;
     first.survive_resets()?;

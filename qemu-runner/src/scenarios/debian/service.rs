@@ -26,7 +26,8 @@ const COMMAND_LINE: &str = "Kernel command line: ";
 table! {
     "debian-service", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Ours),
         "kdump-loader replaces `kexec`: Debian's kdump-tools loads, reloads and unloads with it, \
-         and the capture service saves the dump";
+         and the capture service saves the dump",
+        lab: Like("debian-hotplug-service");
     "debian-service-peer", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Peer),
         "the control: `debian-service` with Debian's own kexec",
         lab: NotOurs("the control of debian-service");
@@ -39,10 +40,7 @@ fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
     let whose = if kexec == Kexec::Ours { "kdump-loader " } else { "kexec-tools " };
     check!(version.starts_with(whose), "`kexec --version`: expected {whose}, found {version}")?;
 
-    first.vm.run_ok("systemctl is-active kdump-tools.service")?;
-    expect_armed(&mut first, "at boot", true)?;
-    let called = first.vm.run_ok("cat /var/crash/kexec_cmd")?;
-    first.note(format!("kdump-tools.service has armed: {called}"));
+    expect_armed_by_kdump_tools(&mut first)?;
     verbs(&mut first)?;
     if kexec == Kexec::Ours {
         // The purgatory in memory is ours: `kexec` has not left the image to the kernel.
@@ -54,6 +52,17 @@ fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
     first.expect_crash_hotplug()?;
     first.vm.run_ok("sync")?;
     expect_saved_dump(first.panic(None)?, PANIC, disk, kexec == Kexec::Ours)
+}
+
+/// Debian's service has armed at boot, by what answers to `kexec`.
+pub(in crate::scenarios) fn expect_armed_by_kdump_tools(
+    first: &mut First<'_, '_>,
+) -> Result<(), Error> {
+    first.vm.run_ok("systemctl is-active kdump-tools.service")?;
+    expect_armed(first, "at boot", true)?;
+    let called = first.vm.run_ok("cat /var/crash/kexec_cmd")?;
+    first.note(format!("kdump-tools.service has armed: {called}"));
+    Ok(())
 }
 
 /// After a crash with these words, Debian's capture service must save a dump with the words in it,
@@ -104,7 +113,7 @@ pub(in crate::scenarios) fn expect_our_purgatory(
 }
 
 /// What an administrator types, and what a udev rule does.
-fn verbs(first: &mut First<'_, '_>) -> Result<(), Error> {
+pub(in crate::scenarios) fn verbs(first: &mut First<'_, '_>) -> Result<(), Error> {
     call(first, "kdump-config unload", 0)?;
     expect_armed(first, "after `kdump-config unload`", false)?;
     // A capture kernel that is none: kdump-config has nothing but the exit status to know it by.
