@@ -17,7 +17,6 @@ pub mod iomem;
 pub mod vmcoreinfo;
 pub mod kcore;
 pub mod cpus;
-pub mod config;
 pub mod printk_ring;
 pub mod ring_resolution;
 pub mod signals;
@@ -84,7 +83,6 @@ pub const TARGETS: &[Target] = targets![
     vmcoreinfo,
     kcore,
     cpus,
-    config,
     printk_ring,
     ring_resolution,
     signals,

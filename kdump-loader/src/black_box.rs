@@ -8,7 +8,6 @@ pub mod harvest; // [1] before the first load after a boot, which overwrites the
 pub mod panic; // [2] what is known about it
 pub mod saved; // [3] below /var/lib
 pub mod story; // [4] one screen of plain English
-#[cfg(feature = "picture")]
 pub mod page; // [5] the same as a page
 
 pub use harvest::before_load;

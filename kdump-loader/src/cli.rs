@@ -15,7 +15,6 @@ use crate::options::config::NOT_FOR_FILE;
 pub use service::{Check, Divert, Install, Service, Uninstall};
 
 /// Stands for standard output in place of a file's path.
-#[cfg(feature = "picture")]
 pub const STANDARD_OUTPUT: &str = "-";
 
 /// Arms a capture kernel that takes over when this kernel panics
@@ -172,7 +171,6 @@ pub struct Last {
     /// It needs no network and no script. FILE is replaced atomically; a symbolic link is rejected.
     /// If FILE is - or missing, the page goes to standard output. Logs can hold secrets: read the
     /// page before you share it.
-    #[cfg(feature = "picture")]
     #[arg(
         long,
         value_name = "FILE",
@@ -219,7 +217,6 @@ pub struct Plan {
     ///
     /// FILE is replaced atomically; a symbolic link is rejected. The table is still printed. If
     /// FILE is - or missing, the picture goes to standard output instead of the table.
-    #[cfg(feature = "picture")]
     #[arg(
         long,
         value_name = "FILE",

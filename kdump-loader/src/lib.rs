@@ -13,7 +13,6 @@ pub mod black_box; // what the boot after a panic can tell
 pub mod hotplug; // added and removed CPUs and memory
 pub mod health; // whether a panic would leave a dump
 pub mod service; // the service around the program
-#[cfg(feature = "picture")]
 pub mod picture; // draws an image
 mod kexec; // kexec-tools' command line
 mod cli; // the command line and its help

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-#[cfg(feature = "picture")]
 use {super::write_file, crate::black_box::page, crate::cli::STANDARD_OUTPUT};
 
 use super::{Error, print, print_json};
@@ -109,7 +108,6 @@ fn show(
     told: &[(&Saved, &LastDump)],
     later: Option<NoPanic>,
 ) -> Result<(), Error> {
-    #[cfg(feature = "picture")]
     match arguments.html.as_deref() {
         Some(path) if path == Path::new(STANDARD_OUTPUT) => {
             return print(&page::html(told, later.as_ref()));
@@ -117,8 +115,6 @@ fn show(
         Some(path) => return write_file(path, page::html(told, later.as_ref()).as_bytes()),
         None => {}
     }
-    #[cfg(not(feature = "picture"))]
-    let _ = arguments;
     let stories =
         told.iter().map(|(saved, dump)| story::tell(&saved.panic, Some(saved), Some(dump)));
     print(&stories.chain(later.map(|later| later.to_string())).collect::<Vec<_>>().join("\n"))

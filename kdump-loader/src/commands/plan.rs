@@ -4,7 +4,6 @@ use std::path::Path;
 
 use loader::machine::Machine;
 use loader::submit;
-#[cfg(feature = "picture")]
 use {super::write_file, crate::cli::STANDARD_OUTPUT, crate::picture};
 
 use super::{Error, LIVE, print, print_json};
@@ -16,7 +15,6 @@ use crate::cli::Plan;
 const NO_SEED: [u8; 32] = [0; 32];
 
 /// Prefix of names in the picture.
-#[cfg(feature = "picture")]
 const PICTURE: &str = "plan";
 
 /// Builds the image and prints its description.
@@ -37,7 +35,6 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
     }
     advise(&image, &request, &origin, &machine);
     let summary = image.summary();
-    #[cfg(feature = "picture")]
     match arguments.svg.as_deref() {
         Some(path) if path == Path::new(STANDARD_OUTPUT) => {
             return print(&picture::svg(&summary, PICTURE));

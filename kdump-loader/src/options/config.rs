@@ -269,4 +269,6 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 }
 
 #[cfg(test)]
+mod any_text;
+#[cfg(test)]
 mod tests;

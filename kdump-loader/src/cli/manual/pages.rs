@@ -126,7 +126,6 @@ pub const PAGES: [Manual; 18] = [
             ("Tell the last panic:", "kdump-loader last"),
             ("Read its dump, too:", "kdump-loader last --check"),
             ("Print every panic that is kept, as JSON:", "kdump-loader last --all --json"),
-            #[cfg(feature = "picture")]
             ("Write a page for others to read:", "kdump-loader last --html panic.html"),
         ],
         see_also: &[("kdump-loader-status", "8"), ("crash", "8"), ("makedumpfile", "8")],
@@ -152,7 +151,6 @@ pub const PAGES: [Manual; 18] = [
                 "Show where `load` would place the image on this machine:",
                 "kdump-loader plan --kernel /boot/vmlinuz",
             ),
-            #[cfg(feature = "picture")]
             (
                 "Draw a picture for the machine of a snapshot:",
                 "kdump-loader plan --snapshot ./machine --kernel ./vmlinuz --svg plan.svg",

@@ -1,36 +1,58 @@
-//! /etc/kdump-loader.toml.
+//! Any text as a config: whatever `parse` says of it must hold.
 //!
 //! * An accepted config has a kernel, and values that the purgatory accepts.
 //! * Written again, one key per line, it means the same.
 //! * Every claim of an error holds: the file has the line, and an unknown key is not in the list.
 
-use kdump_loader::options::config::{Config, Defect, FilePolicy, KEYS};
-use kdump_loader::options::words;
 use loader::request::{Console, EngineChoice};
+use proptest::prelude::*;
+use proptest::sample::select;
 
-use crate::{Answer, Seed};
+use super::{Config, Defect, FilePolicy, KEYS};
+use crate::options::words;
 
-/// In place of `uname -r`; no input has it by chance.
-const RELEASE: &str = "6.12.0-fuzz";
+/// In place of `uname -r`; no text has it by chance.
+const RELEASE: &str = "6.12.0-any";
+/// Values of some key, and of none.
+const VALUES: [&str; 24] = [
+    "true",
+    "false",
+    "'/k'",
+    "'/boot/vmlinuz-{release}'",
+    "'vmlinuz'",
+    "'/dev/vda3'",
+    "\"nr_cpus=1 a=\\\"b\\\"\"",
+    "'''\nquiet'''",
+    "'halt'",
+    "'reset'",
+    "5",
+    "0x10",
+    "3601",
+    "-1",
+    "'ttyS0'",
+    "'0xfff9'",
+    "'soft'",
+    "'64K'",
+    "'3K'",
+    "'auto'",
+    "'never'",
+    "'always'",
+    "[1, 2]",
+    "{ a = 1 }",
+];
 
-/// Checks one file.
-pub fn check(data: &[u8]) -> Answer {
-    // The program reads the file as text only.
-    let Ok(text) = std::str::from_utf8(data) else { return Answer::Refused };
+/// Checks what `parse` says of a text; returns whether it is a config.
+fn check(text: &str) -> bool {
     match Config::parse(text, RELEASE) {
         Ok(config) => {
             check_values(&config);
-            assert_eq!(
-                Config::parse(&written(&config), RELEASE).as_ref(),
-                Ok(&config),
-                "written out again: {}",
-                written(&config)
-            );
-            Answer::Taken
+            let again = written(&config);
+            assert_eq!(Config::parse(&again, RELEASE).as_ref(), Ok(&config), "{again}");
+            true
         }
         Err(defect) => {
             check_defect(text, &defect);
-            Answer::Refused
+            false
         }
     }
 }
@@ -133,22 +155,44 @@ fn check_defect(text: &str, defect: &Defect) {
     }
 }
 
-/// A config with every key, and similar ones.
-pub fn seeds() -> Vec<Seed> {
+fn text() -> impl Strategy<Value = String> {
+    let key = || select(&KEYS[..]);
+    let line = prop_oneof![
+        8 => (key(), select(&VALUES[..])).prop_map(|(key, value)| format!("{key} = {value}")),
+        1 => ("[a-z_.]{1,9}", select(&VALUES[..])).prop_map(|(key, value)| format!("{key}={value}")),
+        1 => (key(), "\\PC{0,12}").prop_map(|(key, value)| format!("{key} = {value}")),
+        1 => "(#|\\[)?\\PC{0,12}\\]?",
+    ];
+    let kernel = select(&["", "kernel = '/k'\n", "kernel = '/boot/vmlinuz-{release}'\r\n"][..]);
+    (kernel, proptest::collection::vec(line, 0..5))
+        .prop_map(|(kernel, lines)| format!("{kernel}{}", lines.join("\n")))
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_said_of_any_text_holds(text in text()) {
+        check(&text);
+    }
+}
+
+#[test]
+fn texts_that_are_configs_and_texts_that_are_not() {
     let all = "# every key\nkernel = \"/boot/vmlinuz-{release}\"\n\
                initrd = '/boot/initrd.img-{release}'\nappend = \"nr_cpus=1 a=\\\"b\\\"\"\n\
                reuse_cmdline = true\nnoefi = false\non_corrupt = 'halt'\nreset_delay = 0x10\n\
                console = 'ttyS0'\nno_hotplug = true\nengine = 'soft'\n\
                leaf_size = '64K'\npurgatory = '/usr/lib/purgatory.ro'\nfile = 'never'\n";
-    vec![
-        Seed::taken("everything", all),
-        Seed::taken("kernel-alone", "kernel='/k'"),
-        Seed::taken("by-the-kernel", "kernel = '/k'\nappend = '''\nquiet'''\nfile = 'always'\n"),
-        Seed::refused("unknown-key", "kernel = '/k'\nkernle = '/l'\n"),
-        Seed::refused("table", "kernel = '/k'\n[loader]\nengine = 'soft'\n"),
-        Seed::refused("relative", "kernel = 'vmlinuz'\n"),
-        Seed::refused("not-for-file", "kernel = '/k'\nengine = 'soft'\nfile = 'always'\n"),
-        Seed::refused("no-kernel", "initrd = '/i'\n"),
-        Seed::refused("late", "kernel = '/k'\nreset_delay = 3601\n"),
-    ]
+    for config in [all, "kernel='/k'", "kernel = '/k'\nappend = '''\nquiet'''\nfile = 'always'\n"] {
+        assert!(check(config), "{config}");
+    }
+    for other in [
+        "kernel = '/k'\nkernle = '/l'\n",
+        "kernel = '/k'\n[loader]\nengine = 'soft'\n",
+        "kernel = 'vmlinuz'\n",
+        "kernel = '/k'\nengine = 'soft'\nfile = 'always'\n",
+        "initrd = '/i'\n",
+        "kernel = '/k'\nreset_delay = 3601\n",
+    ] {
+        assert!(!check(other), "{other}");
+    }
 }

@@ -1,6 +1,0 @@
-//! libFuzzer's entry point for `src/config.rs`, which says what it checks.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    fuzz_targets::config::check(data);
-});
