@@ -7,7 +7,6 @@
 pub mod lint; // formatting, clippy, rustdoc, packaging, licenses
 pub mod fuzz; // every parser against arbitrary input
 pub mod miri; // the pure parts, interpreted
-pub mod lab; // the part of lab/ that the gate runs
 mod report; // durations and failures
 mod summary; // results and figures of cases and scenarios
 
@@ -91,10 +90,6 @@ impl Args {
         lines.extend(
             peers.into_iter().map(|(peer, proof)| format!("peers: {}: {proof}", peer.name)),
         );
-        if whole {
-            let checked = report.run("lab", || lab::test_and_check(sh, repo)).unwrap_or_default();
-            lines.extend(checked.lines().map(str::to_owned));
-        }
 
         lines.iter().for_each(|line| println!("{line}"));
         let outcome = |scenario: &str| std::fs::read_to_string(repo.outcome(scenario)).ok();

@@ -9,7 +9,7 @@ use xshell::{Shell, cmd};
 
 use crate::build;
 use crate::command;
-use crate::gate::{fuzz, lab};
+use crate::gate::fuzz;
 use crate::repository::Repository;
 
 /// Crates that others may use: each must stay one that `cargo package` accepts.
@@ -19,7 +19,7 @@ const DENY_OFFLINE: [&str; 3] = ["licenses", "bans", "sources"];
 
 /// Check formatting, lints, documentation, packaging and licenses; every warning is an error
 ///
-/// Covers the workspace, the freestanding programs, fuzz/ and lab/. The licenses are checked if
+/// Covers the workspace, the freestanding programs and fuzz/. The licenses are checked if
 /// cargo-deny is installed.
 #[derive(clap::Args)]
 pub struct Args {}
@@ -35,7 +35,6 @@ impl Args {
         command::show(build::purgatory_cargo(sh, repo, "clippy")?.args(deny_warnings))?;
         build::bare::lint(sh, repo)?;
         fuzz::lint(sh, repo)?;
-        lab::lint(sh, repo)?;
         let docs =
             cmd!(sh, "cargo doc --locked --quiet --workspace --no-deps --document-private-items");
         command::show(docs.env("RUSTDOCFLAGS", "--deny warnings"))?;

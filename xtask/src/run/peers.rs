@@ -7,10 +7,10 @@
 use anyhow::{Result, anyhow};
 use qemu_runner::peers::{Peer, SOURCES};
 use qemu_runner::{Context, Error};
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
 use crate::build;
-use crate::gate::lab;
+use crate::command;
 use crate::repository::Repository;
 use crate::setup;
 
@@ -28,8 +28,7 @@ impl Args {
             println!("  {}", peer.object.display());
         }
         build::purgatory(sh, repo)?;
-        print!("{}", lab::check(sh, repo, &["--drop-ins"])?);
-        Ok(())
+        command::show(cmd!(sh, "cargo lab check --drop-ins"))
     }
 }
 
