@@ -34,11 +34,19 @@ const AT_EACH_BOOT: [&str; 3] = [
     "kdump-loader status; kdump-loader service check",
 ];
 
+/// After the reboot, the service has armed. Then an edit of the config is out of date, and the unit
+/// that hotplug starts arms.
+const BY_THE_SERVICE: [&str; 2] = [
+    "systemctl is-system-running --wait; systemctl is-active kdump-loader && kdump-loader status",
+    "echo 'keep_dumps = 3' >>/etc/kdump-loader.toml && systemctl start kdump-loader-reload && \
+     journalctl --sync && journalctl -b -q -o cat -u kdump-loader-reload",
+];
+
 table! {
     "debian-first-dump", [DebianDisk, Package], story,
         "the README's lines, on a Debian from which all other packages for kdump were removed: \
-         80 MiB are reserved, `test --panic` panics, `last --check` reads the whole dump, and the \
-         edited config arms by the service";
+         80 MiB are reserved, the edited config arms by the service, `test --panic` panics, the \
+         service arms at the next boot, and `last --check` reads the whole dump";
 }
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -60,17 +68,25 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     expect_words("`test`", &tested, &["ok      write: a file", "ok      status"])?;
     first.expect_armed(true, "after these lines")?;
 
+    let [_, _, status] = run(&mut first, AT_EACH_BOOT)?;
+    expect_yes(&status)?;
     let mut crashed = first.panic_by_test("kdump-loader")?;
     let after = crashed.await_saved()?;
     let mut first = crashed.boot_again(|_| Ok(()))?;
+    let [status, reloaded] = run(&mut first, BY_THE_SERVICE)?;
+    expect_yes(&status)?;
+    expect_words("the reload's unit", &reloaded, &["kdump-loader: armed "])?;
     let [_, last] = run(&mut first, AFTER)?;
     expect_words("`last`", &last, &[PANIC, "saved: /var/crash/", "pages can be read"])?;
-    let [_, _, status] = run(&mut first, AT_EACH_BOOT)?;
-    expect_words("`status` by the config", &status, &["a panic now would leave a dump"])?;
-    check!(!status.contains("config_"), "`status`: expected the config's image, found {status}")?;
     first.stage.outcome.fact("from panic to saved", format!("{:.1} s", after.as_secs_f64()));
     first.switch_off();
     Ok(())
+}
+
+/// `status` says yes, and finds what the config asks for.
+fn expect_yes(status: &str) -> Result<(), Error> {
+    expect_words("`status` by the config", status, &["a panic now would leave a dump"])?;
+    check!(!status.contains("config_"), "`status`: expected the config's image, found {status}")
 }
 
 /// Runs lines where the package is, and returns what each printed.
