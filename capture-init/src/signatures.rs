@@ -13,6 +13,11 @@ use crate::raw::{LOG_OFFSET, RawHeader};
 /// Bytes at the start that must be zeroes. The last of [`SIGNATURES`] is in them.
 const START: usize = 128 << 10;
 
+/// The name of the first filesystem that /init mounts.
+pub const EXT: &str = "an ext2, ext3 or ext4 filesystem";
+/// The name of the other one.
+pub const XFS: &str = "an xfs filesystem";
+
 /// A member of a ZFS pool: the header of its label's name-value list, in XDR, with unique names
 /// (`nvs_header_t`, module/nvpair/nvpair.c of OpenZFS). ZFS leaves the first 8 KiB as they are, so an
 /// earlier dump's header survives there.
@@ -21,8 +26,8 @@ const ZFS: (&str, usize, &[u8]) =
 /// Known content: name, offset, bytes. From libblkid's tables of magic numbers.
 const SIGNATURES: [(&str, usize, &[u8]); 13] = [
     ZFS,
-    ("an ext2, ext3 or ext4 filesystem", 0x438, b"\x53\xef"),
-    ("an xfs filesystem", 0, b"XFSB"),
+    (EXT, 0x438, b"\x53\xef"),
+    (XFS, 0, b"XFSB"),
     ("a btrfs filesystem", 0x10040, b"_BHRfS_M"),
     ("an f2fs filesystem", 0x400, b"\x10\x20\xf5\xf2"),
     ("a LUKS volume", 0, b"LUKS\xba\xbe"),
@@ -47,6 +52,19 @@ pub fn content(partition: &File) -> io::Result<Option<&'static str>> {
     }
     start.truncate(len);
     Ok(of(&start))
+}
+
+/// Whether the partition holds the content of this name, whatever else it seems to hold.
+pub fn holds(partition: &File, name: &str) -> io::Result<bool> {
+    for (_, at, magic) in SIGNATURES.iter().filter(|(of, ..)| *of == name) {
+        let mut bytes = vec![0; magic.len()];
+        match partition.read_exact_at(&mut bytes, *at as u64) {
+            Ok(()) if bytes == *magic => return Ok(true),
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 fn of(start: &[u8]) -> Option<&'static str> {
@@ -112,5 +130,14 @@ mod tests {
             start[at..at + magic.len()].copy_from_slice(magic);
             assert_eq!(of(&start), Some(name));
         }
+    }
+
+    #[test]
+    fn filesystem_is_found_beside_what_an_older_one_left() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(b"XFSB", 0).unwrap();
+        assert_eq!([EXT, XFS].map(|name| holds(&file, name).unwrap()), [false, true]);
+        file.write_all_at(b"\x53\xef", 0x438).unwrap();
+        assert_eq!([EXT, XFS].map(|name| holds(&file, name).unwrap()), [true, true]);
     }
 }

@@ -46,13 +46,14 @@ use crate::options::words::saving::{built_in, nearest_built_in};
 use crate::options::{Options, embedded};
 pub use disk::words as id_words;
 pub use earlier::last;
-pub use error::Error;
+pub use error::{Error, Refused};
 use makedumpfile::{Makedumpfile, version};
 use modprobe::Configured;
 use modules::Index;
 use packed::Packed;
 pub use place::Place;
 use target::Found;
+pub use target::{expect, find};
 use watchdog::Running;
 
 /// Shown in place of a path.
@@ -209,10 +210,9 @@ fn for_watchdogs(
     (names, notes)
 }
 
-/// The target that an initrd would have that is made now. None if the place cannot be one; [`make`]
-/// says why.
-pub fn target_now(root: &Path, place: &Place) -> Option<Target> {
-    target::find(Files::new(root), place).ok().map(|found| found.target)
+/// The target that an initrd would have that is made now.
+pub fn target_now(root: &Path, place: &Place) -> Result<Target, Error> {
+    target::find(Files::new(root), place).map(|found| found.target)
 }
 
 /// The watchdogs that the /init of an initrd would feed that is made now.

@@ -6,7 +6,9 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use capture_init::disks::TableError;
 use capture_init::{DiskId, disks};
+use rustix::io::Errno;
 
 use super::error::{Error, Refused};
 use crate::health::files::Files;
@@ -19,6 +21,8 @@ const DEVICES: &str = "sys/devices";
 const VIRTUAL: &str = "sys/devices/virtual";
 /// Below that: disks of NVMe drives that may have several controllers (`CONFIG_NVME_MULTIPATH`).
 const NVME_SUBSYSTEMS: &str = "sys/devices/virtual/nvme-subsystem";
+/// The error of a drive without a medium.
+const NO_MEDIUM: i32 = Errno::NOMEDIUM.raw_os_error();
 /// Transports of NVMe over a network (`nvmf_transport_ops`, drivers/nvme/host).
 const FABRICS: [&str; 3] = ["tcp", "rdma", "fc"];
 
@@ -43,7 +47,15 @@ impl Disk {
 
     /// The device with this identifier.
     pub fn with_id(files: Files<'_>, id: &DiskId) -> Result<Self, Error> {
-        let found = disks::find(&disks::list(files.root()), id)?;
+        let disks = disks::list(files.root());
+        let found = disks::find(&disks, id);
+        let is_partition = matches!(id, DiskId::PartUuid(_));
+        if let (Err(disks::NotFound::None { .. }), true) = (&found, is_partition)
+            && let Some((path, source)) = disks.into_iter().find_map(unread)
+        {
+            return Err(Error::Table { path, source });
+        }
+        let found = found?;
         Ok(Self::named(files, &found.name).ok_or(Refused::NotBlock { path: found.path })?)
     }
 
@@ -141,6 +153,17 @@ impl Disk {
     /// Whether nothing can be written to it.
     pub fn is_read_only(&self, files: Files<'_>) -> bool {
         files.line(self.path.join("ro")).is_some_and(|value| value != "0")
+    }
+}
+
+/// The node of a disk whose table cannot be read, so that it may have any partition, and why. A
+/// drive without a medium has none.
+fn unread(disk: disks::Disk) -> Option<(PathBuf, TableError)> {
+    match disk.table_error? {
+        TableError::Read(error) if error.raw_os_error() == Some(NO_MEDIUM) => None,
+        TableError::Read(error) if error.kind() == ErrorKind::UnexpectedEof => None,
+        error @ TableError::Read(_) => Some((disk.device.path, error)),
+        TableError::Damaged { .. } => None,
     }
 }
 

@@ -101,6 +101,19 @@ pub enum Refused {
         /// What is on it.
         what: String,
     },
+    /// The filesystem that was the target when the image was loaded is no longer on it.
+    #[error(
+        "{} has no {expected} any more, but {found}: it was formatted after the image was loaded",
+        device.display()
+    )]
+    Reformatted {
+        /// Its node.
+        device: PathBuf,
+        /// The filesystem's type.
+        expected: &'static str,
+        /// What is on it.
+        found: &'static str,
+    },
     /// Nothing can be written to it.
     #[error("{} is read-only; name another place with --capture", device.display())]
     ReadOnly {

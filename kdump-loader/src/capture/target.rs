@@ -38,10 +38,7 @@ pub fn find(files: Files<'_>, place: &Place) -> Result<Found, Error> {
             (disk, Some((filesystem, path)))
         }
     };
-    disk.expect_hardware(files)?;
-    if disk.is_read_only(files) {
-        return Err(Refused::ReadOnly { device: disk.node() }.into());
-    }
+    expect_writable(files, &disk)?;
     if directory.is_none() {
         expect_free(files, &disk)?;
     }
@@ -51,6 +48,47 @@ pub fn find(files: Files<'_>, place: &Place) -> Result<Found, Error> {
         Some((filesystem, path)) => Target::Directory { disk: id, filesystem, path },
     };
     Ok(Found { target, disk, place: place.clone() })
+}
+
+/// The device that an armed /init would find now. `Ok` means that /init would use it: it is the
+/// only one with the identifier, and it holds what it held when the image was loaded.
+pub fn expect(files: Files<'_>, target: &Target) -> Result<Disk, Error> {
+    let (Target::Raw { disk: id } | Target::Directory { disk: id, .. }) = target;
+    let disk = Disk::with_id(files, id)?;
+    expect_writable(files, &disk)?;
+    match target {
+        Target::Raw { .. } => expect_free(files, &disk)?,
+        Target::Directory { filesystem, .. } => expect_filesystem(files, &disk, *filesystem)?,
+    }
+    Ok(disk)
+}
+
+/// Refuses a device that needs more than drivers, or cannot be written to.
+fn expect_writable(files: Files<'_>, disk: &Disk) -> Result<(), Refused> {
+    disk.expect_hardware(files)?;
+    match disk.is_read_only(files) {
+        true => Err(Refused::ReadOnly { device: disk.node() }),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a device that has lost the filesystem that /init mounts.
+fn expect_filesystem(files: Files<'_>, disk: &Disk, filesystem: Filesystem) -> Result<(), Error> {
+    let (expected, name) = match filesystem {
+        Filesystem::Ext4 => (signatures::EXT, "ext4"),
+        Filesystem::Xfs => (signatures::XFS, "xfs"),
+    };
+    let path = files.outside(disk.node());
+    let looked = File::open(&path).and_then(|device| match signatures::holds(&device, expected)? {
+        true => Ok(None),
+        false => Ok(Some(signatures::content(&device)?.unwrap_or("nothing"))),
+    });
+    match looked.map_err(|source| Error::Read { path, source })? {
+        None => Ok(()),
+        Some(found) => {
+            Err(Refused::Reformatted { device: disk.node(), expected: name, found }.into())
+        }
+    }
 }
 
 /// Refuses a device with anything that a dump would destroy, except an earlier dump.

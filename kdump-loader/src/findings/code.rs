@@ -141,11 +141,11 @@ codes! {
     TargetUnknown = "target_unknown", Warning, "The dump target, its free space, or whether it \
                                                 takes the dump, is unknown.";
     TargetMissing = "target_missing", Error, "The device for the dump, or the one with the program \
-                                              that saves it, is not on this machine.";
+                                              that saves it, is not on this machine or cannot be \
+                                              used.";
     TargetVolatile = "target_volatile", Error, "The dump target is in memory, so the next boot \
                                                 would lose the dump.";
-    TargetReadOnly = "target_read_only", Error, "The file system of the dump target cannot be \
-                                                 written to.";
+    TargetReadOnly = "target_read_only", Error, "The dump target cannot be written to.";
     TargetFull = "target_full", Error, "The dump target has too little room even for a compressed \
                                         dump.";
     TargetSmall = "target_small", Warning, "The dump target has room for the dump only if it \

@@ -7,6 +7,7 @@ use loader::files::identity::FileIdentity;
 use loader::image::Summary;
 use loader::machine::Present;
 
+use super::capture::in_full;
 use super::files::Files;
 use super::room::possible_cpus;
 use super::{Scene, cannot_look};
@@ -17,7 +18,7 @@ use crate::findings::{Code, Finding};
 use crate::hotplug::outdated::{Armed, Reason, Unknown};
 use crate::hotplug::queue::Queue;
 use crate::options::Options;
-use crate::options::config::FilePolicy;
+use crate::options::config::{Config, FilePolicy};
 
 /// At this percentage of the crash region, a slightly larger image may not fit.
 const NEARLY_FULL: u64 = 90;
@@ -38,6 +39,7 @@ pub(super) fn look(
                 Some(config) => {
                     let wished = Origin::of(scene.root, &config.options, program);
                     let mut changed = armed.wish_reasons(&wished, config.file);
+                    findings.extend(without_target(scene, config, &wished, &mut changed));
                     if let Some(path) = missing(&config.options, &wished)
                         && changed.iter().any(is_of_an_option)
                     {
@@ -48,7 +50,10 @@ pub(super) fn look(
                 }
                 None => {
                     let wished = unchanged(scene.root, record, program);
-                    armed.wish_reasons(&wished, FilePolicy::Auto)
+                    let mut changed = armed.wish_reasons(&wished, FilePolicy::Auto);
+                    // `dump_target` looks at the armed one.
+                    changed.retain(|reason| wished.target.is_some() || !is_of_the_target(reason));
+                    changed
                 }
             };
             // Both checks report an old record; one finding is enough.
@@ -126,6 +131,31 @@ fn is_of_an_option(reason: &Reason) -> bool {
     matches!(reason, Reason::OptionChanged { .. })
 }
 
+fn is_of_the_target(reason: &Reason) -> bool {
+    matches!(reason, Reason::TargetChanged { .. })
+}
+
+/// The config's `capture` cannot be a target now, so the armed one has not changed to another, and
+/// a reload would fail. The finding says so, unless `dump_target` reports the same device.
+fn without_target(
+    scene: &Scene<'_>,
+    config: &Config,
+    wished: &Origin,
+    changed: &mut Vec<Reason>,
+) -> Option<Finding> {
+    let place = config.options.capture.as_ref().filter(|_| wished.target.is_none())?;
+    changed.retain(|reason| !is_of_the_target(reason));
+    let error = capture::target_now(scene.root, place).err()?;
+    let armed = scene.record?.origin.as_ref()?.target.as_ref();
+    let is_usable = |target| capture::expect(Files::new(scene.root), target).is_ok();
+    if !armed.is_none_or(is_usable) {
+        return None;
+    }
+    let message =
+        format!("a reload would fail, because of the config's `capture`: {}", in_full(&error));
+    Some(Finding::new(Code::ConfigUnusable, message))
+}
+
 /// The kernel or initrd that the options name and that no identity could be taken of.
 fn missing<'o>(options: &'o Options, wished: &Origin) -> Option<&'o Path> {
     let named = [("kernel", Some(&options.kernel)), ("initrd", options.initrd.as_ref())];
@@ -176,7 +206,7 @@ fn unchanged(root: &Path, record: &Record, program: &Path) -> Origin {
         .iter()
         .filter_map(|(key, file)| Some((key.clone(), now(key, &file.path).ok()?)));
     let place = origin.options.get("capture").and_then(|text| Place::parse(text).ok());
-    let target = place.and_then(|place| capture::target_now(root, &place));
+    let target = place.and_then(|place| capture::target_now(root, &place).ok());
     let captures = origin.options.contains_key("capture");
     let watchdogs = if captures { capture::watchdogs_now(root) } else { Vec::new() };
     Origin { files: files.collect(), target, watchdogs, ..origin }

@@ -37,6 +37,10 @@ fn is_kept(name: &str) -> bool {
 pub(super) struct Made {
     /// Where it saves the dump.
     pub target: Target,
+    /// The same, as the user named it.
+    pub place: Place,
+    /// The same, as the armed /init will look for it; `None` before it is armed.
+    pub armed: Option<capture_init::Target>,
     /// What it leaves out, with makedumpfile's numbers.
     pub level: u8,
     /// The makedumpfile in it, as a file of the running machine.
@@ -124,6 +128,8 @@ impl Capture {
             Some(place) => {
                 let made = Made {
                     target: target(&place, None),
+                    place,
+                    armed: None,
                     level: options.level(),
                     makedumpfile: options.makedumpfile.clone(),
                     len: 0,
@@ -257,6 +263,8 @@ impl Made {
         let makedumpfile = origin.files.get(makedumpfile::KEY).map(|file| (&file.path).into());
         Some(Self {
             target: target(&place, origin.target.as_ref()),
+            place,
+            armed: origin.target.clone(),
             level: level.unwrap_or_else(|| default_level(makedumpfile.is_some())),
             makedumpfile,
             len: origin.initrd_len?,

@@ -13,6 +13,7 @@ use crate::findings::{Code, Finding};
 pub(crate) mod device; // a block device, and whether it is encrypted
 pub(crate) mod mounts; // the mount of a directory
 mod need; // the size of the dump
+mod of_capture; // what the /init of --capture will find
 mod settings; // the services' own settings
 mod writable; // whether a mount takes a dump and keeps it
 
@@ -85,6 +86,10 @@ pub(super) fn look(
     };
     let old = need::too_old(files, capture, service, &settings.collector, findings);
     let need = need::bytes(files, &settings.collector, old);
+    if let Some(made) = &capture.made {
+        of_capture::look(files, made, need, findings);
+        return Some(settings.target);
+    }
     match &settings.target {
         Target::Directory(directory) => {
             let path = match mounts::real_path(files, directory) {

@@ -1,5 +1,6 @@
 //! `status` on prepared machines: text, JSON and metrics.
 
+mod capture;
 mod root;
 mod started;
 mod states;

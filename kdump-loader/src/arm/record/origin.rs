@@ -57,7 +57,8 @@ impl Origin {
                 .extend(path.and_then(|path| Some((key.to_owned(), FileIdentity::of(path).ok()?))));
         }
         files.extend(FileIdentity::of(program).ok().map(|identity| (PROGRAM.to_owned(), identity)));
-        let target = options.capture.as_ref().and_then(|place| capture::target_now(root, place));
+        let target =
+            options.capture.as_ref().and_then(|place| capture::target_now(root, place).ok());
         let watchdogs = options.capture.iter().flat_map(|_| capture::watchdogs_now(root)).collect();
         let options = options.words();
         Self { options, files, target, watchdogs, initrd_len: None, room: None }
