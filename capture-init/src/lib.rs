@@ -17,6 +17,7 @@
 pub mod disks; // which disk has which id
 mod raw; // the header of a raw partition
 mod record; // what is known of one capture
+mod room; // how much of a filesystem a dump may fill
 pub mod signatures; // what a partition holds already
 mod task;
 pub mod utc; // dates, and names of folders
@@ -26,6 +27,7 @@ pub use record::{
     DUMP_FILE, Dump, Format, INCOMPLETE_DUMP_FILE, LOG_FILE, Memory, Pages, RECORD_FILE,
     RECORD_VERSION, Record, State, Times, UNFILTERED_DUMP_FILE,
 };
+pub use room::room;
 pub use task::{
     DiskId, DumpLevel, Filesystem, INVALID_TASK_HELP, InvalidTask, Keep, LIBRARIES_PATH,
     MAKEDUMPFILE_PATH, TASK_PATH, TASK_VERSION, Target, Task,

@@ -29,10 +29,6 @@ const MOST_PER_SECOND: u32 = 9;
 const RECORD_ROOM: usize = 8192;
 /// Only root looks into a dump.
 const FOLDER_MODE: u32 = 0o700;
-/// What a capture leaves free on the filesystem: a twentieth of what is free, and no more than
-/// this. /init could take even the blocks that are reserved for root, and the system must boot
-/// again.
-const MOST_LEFT_FREE: u64 = 64 << 20;
 
 /// A folder that was made for this capture.
 #[derive(Debug)]
@@ -78,8 +74,7 @@ impl Folder {
     /// there is no limit.
     fn room(&self) -> u64 {
         let Ok(space) = rustix::fs::statvfs(&self.path) else { return u64::MAX };
-        let free = space.f_bavail.saturating_mul(space.f_frsize);
-        free - MOST_LEFT_FREE.min(free / 20)
+        capture_init::room(space.f_bavail, space.f_frsize)
     }
 
     fn place(&self, file: &str) -> Place {

@@ -17,6 +17,7 @@ mod of_capture; // what the /init of --capture will find
 mod settings; // the services' own settings
 mod writable; // whether a mount takes a dump and keeps it
 
+use device::Leaves;
 use need::Need;
 pub(super) use settings::{is_copy, kdump_tools_is_off, suse_saves_only_a_log};
 
@@ -106,7 +107,8 @@ pub(super) fn look(
                 }
             }
             let kept = settings.kept_free;
-            room(directory, device::free(files, &path, kept), kept, need, findings);
+            let leaves = if kept == 0 { Leaves::Nothing } else { Leaves::Bytes(kept) };
+            room(directory, device::free(files, &path, leaves), kept, need, findings);
         }
         Target::Device { device, directory } => match device::block_device(files, device) {
             None => {
@@ -124,7 +126,9 @@ pub(super) fn look(
                 let mounted = mounts::mounted(files, &block);
                 let free = match (directory, mounted) {
                     (None, _) => device::size(files, &block),
-                    (Some(_), Some(mount_point)) => device::free(files, &mount_point, 0),
+                    (Some(_), Some(mount_point)) => {
+                        device::free(files, &mount_point, Leaves::Nothing)
+                    }
                     (Some(_), None) => None,
                 };
                 room(device, free, 0, need, findings);

@@ -127,16 +127,35 @@ pub fn size(files: Files<'_>, block: &str) -> Option<u64> {
     files.line(format!("{block}/size"))?.parse::<u64>().ok()?.checked_mul(SECTOR)
 }
 
-/// Free bytes on the file system of a directory, which need not exist yet, besides those that are
-/// `kept` free.
-pub fn free(files: Files<'_>, directory: &str, kept: u64) -> Option<u64> {
+/// What the program that saves the dump leaves free on the file system.
+#[derive(Clone, Copy, Debug)]
+pub enum Leaves {
+    /// Nothing. It is root, so it fills even the blocks that are reserved for root.
+    Nothing,
+    /// These bytes of what other users see.
+    Bytes(u64),
+    /// What the /init of `--capture` leaves.
+    AsCapture,
+}
+
+/// Bytes for the dump on the file system of a directory, which need not exist yet.
+pub fn free(files: Files<'_>, directory: &str, leaves: Leaves) -> Option<u64> {
     let nearest =
         Path::new(directory).ancestors().find_map(|directory| files.find(directory).ok())?;
     let file_system = rustix::fs::fstatvfs(nearest).ok()?;
-    // Root writes the dump, so blocks reserved for root count as free. Those kept free are the
-    // ones that others see.
-    let blocks = if kept == 0 { file_system.f_bfree } else { file_system.f_bavail };
-    Some(blocks.checked_mul(file_system.f_frsize)?.saturating_sub(kept))
+    leaves.of(file_system.f_bfree, file_system.f_bavail, file_system.f_frsize)
+}
+
+impl Leaves {
+    /// Bytes for the dump, if this many blocks are `free`, of which those `available` are not
+    /// reserved for root.
+    fn of(self, free: u64, available: u64, block_len: u64) -> Option<u64> {
+        match self {
+            Self::Nothing => free.checked_mul(block_len),
+            Self::Bytes(kept) => Some(available.checked_mul(block_len)?.saturating_sub(kept)),
+            Self::AsCapture => Some(capture_init::room(available, block_len)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -145,6 +164,18 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn blocks_reserved_for_root_are_room_only_for_programs_that_fill_them() {
+        // An ext4 of which df says that it is full.
+        let full = |leaves: Leaves| leaves.of(5000, 0, 4096);
+        assert_eq!(full(Leaves::Nothing), Some(5000 * 4096));
+        assert_eq!(full(Leaves::Bytes(1)), Some(0));
+        assert_eq!(full(Leaves::AsCapture), Some(0), "/init takes none of them");
+        let half = |leaves: Leaves| leaves.of(5000, 2000, 4096);
+        assert_eq!(half(Leaves::Bytes(4096)), Some(1999 * 4096));
+        assert_eq!(half(Leaves::AsCapture), Some(1900 * 4096));
+    }
 
     #[test]
     fn label_is_found_under_the_name_that_udev_gives_its_link() {

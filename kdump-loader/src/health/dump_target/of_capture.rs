@@ -8,6 +8,7 @@ use capture_init::disks::NotFound;
 
 use super::super::capture::{Made, in_full};
 use super::super::files::Files;
+use super::device::Leaves;
 use super::need::Need;
 use super::{device, mounts, room};
 use crate::capture::{self, Error, Refused, id_words};
@@ -30,7 +31,7 @@ pub fn look(files: Files<'_>, made: &Made, need: Option<Need>, findings: &mut Ve
     let free = match target {
         Target::Raw { .. } => device::size(files, &block),
         Target::Directory { .. } => mounts::mounted(files, &block)
-            .and_then(|mount_point| device::free(files, &mount_point, 0)),
+            .and_then(|point| device::free(files, &point, Leaves::AsCapture)),
     };
     room(&made.target.to_string(), free, 0, need, findings);
 }
