@@ -24,7 +24,7 @@ pub use console::{hexadecimal_port, legacy_port};
 use parameter::{parameters, same_name};
 pub use running_only::{Row, Values, Weight};
 pub use settings::{
-    cpu_limit, every_word, has_parameter, of_module, starts_one_cpu, value, values,
+    cpu_limit, every_word, has_parameter, of_module, starts_one_cpu, value, values, written,
 };
 
 /// A finished command line.

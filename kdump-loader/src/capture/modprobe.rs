@@ -1,13 +1,13 @@
 //! `[4b]` Parameters of modules, as modprobe(8) would pass them.
 //!
-//! *On entry* the modules that the initrd has, the configuration of modprobe, and the capture
-//! kernel's command line. *On exit* what /init passes with each module. The kernel applies
-//! `MODULE.PARAMETER=` of its command line only to what it has built in.
+//! *On entry* the modules that the initrd has, the configuration of modprobe, and the command lines
+//! of the running and the capture kernel. *On exit* what /init passes with each module. The kernel
+//! applies `MODULE.PARAMETER=` of its command line only to what it has built in.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use loader::cmdline;
+use loader::cmdline::{self, Base};
 use loader::files::identity::FileIdentity;
 
 use super::modules::{Module, underscored};
@@ -38,8 +38,9 @@ pub struct Configured {
     pub notes: Vec<String>,
 }
 
-/// Looks for parameters of these modules: first in the configuration, then in the command line. The
-/// kernel lets the last one of a name win.
+/// Looks for parameters of these modules: in the configuration, then in the running kernel's
+/// command line, which modprobe reads as well, then in the capture kernel's. The kernel lets the
+/// last one of a name win.
 pub fn configured(files: Files<'_>, command_line: &[u8], modules: &[Module]) -> Configured {
     let mut found = Configured::default();
     for (name, directory) in configuration(files) {
@@ -66,9 +67,15 @@ pub fn configured(files: Files<'_>, command_line: &[u8], modules: &[Module]) -> 
             }
         }
     }
+    let running = files.text("proc/cmdline").unwrap_or_default();
+    let running = Base::reused(running.trim_end().as_bytes(), "").line;
     for module in modules {
-        let of_line = cmdline::of_module(command_line, &module.name);
-        of_line.iter().for_each(|parameter| found.add(&module.name, parameter));
+        let own = cmdline::of_module(command_line, &module.name);
+        let is_own = |parameter: &String| own.iter().any(|it| name_of(it) == name_of(parameter));
+        let mut all = cmdline::of_module(&running, &module.name);
+        all.retain(|parameter| !is_own(parameter));
+        all.extend(own);
+        all.iter().for_each(|parameter| found.add(&module.name, parameter));
     }
     let words = |(module, parameters)| format!("/init loads {module} with {parameters}");
     let notes: Vec<String> = found.parameters.iter().map(words).collect();
@@ -87,6 +94,11 @@ impl Configured {
         }
         all.push_str(parameters);
     }
+}
+
+/// A parameter's name, in which a hyphen is an underscore.
+fn name_of(parameter: &str) -> String {
+    underscored(parameter.split('=').next().unwrap_or_default())
 }
 
 /// The names of the configuration's files, in the order in which they are read, and the directory
@@ -175,6 +187,16 @@ mod tests {
         let mut all = expected("nvme", "depth=64 depth=32 y=\"a b\"");
         all.extend(expected("virtio_blk", "x"));
         assert_eq!(parameters(&tree, line), all);
+    }
+
+    #[test]
+    fn parameters_that_this_machine_was_booted_with_are_passed_unless_the_user_sets_them() {
+        let tree = Tree::new();
+        tree.write("etc/modprobe.d/a.conf", "options nvme depth=64\n");
+        tree.write("proc/cmdline", "root=/dev/vda1 nvme.depth=32 nvme.max-host=4 other.x=1\n");
+        assert_eq!(parameters(&tree, ""), expected("nvme", "depth=64 depth=32 max-host=4"));
+        let own = parameters(&tree, "nvme.max_host=2");
+        assert_eq!(own, expected("nvme", "depth=64 depth=32 max_host=2"));
     }
 
     #[test]

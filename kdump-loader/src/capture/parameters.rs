@@ -33,11 +33,28 @@ const DEFAULTS: [Default; 6] = [
 const BOUNCE: Default = ("swiotlb", "swiotlb=1024");
 /// What every device that can reach it by DMA can address.
 const DMA_END: u64 = 1 << 32;
-/// What the capture kernel gets as the running kernel has it: where it prints, and whether memory
-/// is encrypted (SME), without which it reads the dump's memory as it is on the bus.
-const INHERITED: [&str; 2] = ["console", "mem_encrypt"];
+/// What the capture kernel gets as the running kernel has it
+/// (Documentation/admin-guide/kernel-parameters.txt). It runs on the same hardware, so it may need
+/// what lets the running kernel find its disks and interrupts.
+const INHERITED: [&str; 12] = [
+    "console",
+    // Without it, on a machine with SME, it reads the dump's memory as it is on the bus.
+    "mem_encrypt",
+    // Windows of host bridges, configuration space, resources, MSI (`pci=nocrs,nommconf`).
+    "pci",
+    "iommu",
+    "intel_iommu",
+    "amd_iommu",
+    "intremap",
+    "acpi",
+    "noapic",
+    "nolapic",
+    "nox2apic",
+    // Links and commands of SATA disks that fail otherwise.
+    "libata.force",
+];
 
-/// Adds the defaults, and how the running kernel's command line sets consoles and encryption.
+/// Adds the defaults, and what the running kernel's command line says about consoles and hardware.
 pub fn complete(base: &mut Base, running: &[u8], bounces: bool) {
     let missing = |&&(name, _): &&Default| !cmdline::has_parameter(&base.line, name);
     let bounce = if bounces { None } else { Some(&BOUNCE) };
@@ -49,8 +66,7 @@ pub fn complete(base: &mut Base, running: &[u8], bounces: bool) {
         .collect();
     for name in INHERITED {
         if !cmdline::has_parameter(&base.line, name) {
-            let values = cmdline::values(running, name).into_iter();
-            added.extend(values.map(|value| format!("{name}={value}")));
+            added.extend(cmdline::written(running, name));
         }
     }
     base.append(&added.join(" "));
@@ -100,6 +116,24 @@ mod tests {
         let mut base = Base::default();
         complete(&mut base, b"mem_encrypt=on quiet", false);
         assert!(base.line.ends_with(b" mem_encrypt=on"), "{:?}", base.line);
+    }
+
+    #[test]
+    fn hardware_gets_the_parameters_that_this_machine_was_booted_with() {
+        let running = b"pci=nocrs,nommconf quiet pci=realloc intel_iommu=off iommu=pt noapic \
+                        intremap=off \"libata.force=1:1.5Gbps noncq\" acpi=noirq hugepages=9 \
+                        nolapic nox2apic amd_iommu=off";
+        let mut base = Base::from("acpi=ht pci=nomsi");
+        complete(&mut base, running, false);
+        let line = String::from_utf8(base.line).unwrap();
+        assert!(line.starts_with("acpi=ht pci=nomsi nr_cpus=1"), "{line}");
+        let words = " iommu=pt intel_iommu=off amd_iommu=off intremap=off noapic nolapic nox2apic \
+                     \"libata.force=1:1.5Gbps noncq\"";
+        assert!(line.ends_with(words), "the user's acpi= and pci= win: {line}");
+        let mut base = Base::default();
+        complete(&mut base, running, false);
+        let line = String::from_utf8(base.line).unwrap();
+        assert!(line.contains(" pci=nocrs,nommconf pci=realloc "), "{line}");
     }
 
     #[test]

@@ -21,6 +21,13 @@ pub fn values(line: impl AsRef<[u8]>, name: &str) -> Vec<String> {
     named.filter_map(|word| word.value()).map(super::text).collect()
 }
 
+/// Every kernel parameter `name` as it is written, with or without a value, in order.
+pub fn written(line: impl AsRef<[u8]>, name: &str) -> Vec<String> {
+    let (words, _) = parameters(line.as_ref());
+    let named = words.iter().filter(|word| same_name(word.name(), name.as_bytes()));
+    named.map(|word| super::text(word.text)).collect()
+}
+
 /// Name and value of every word, as text, in order. Those after `--` are among them: init gets
 /// them, and systemd reads them in /proc/cmdline.
 pub fn every_word(line: impl AsRef<[u8]>) -> Vec<(String, Option<String>)> {
