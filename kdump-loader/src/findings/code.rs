@@ -135,6 +135,8 @@ codes! {
                                               program that is known to save dumps.";
     SaverMissing = "saver_missing", Error, "The unit or program that should save the dump is not \
                                             installed, masked or switched off.";
+    SaverWaits = "saver_waits", Unknown, "The service that saves the dump starts after a device or \
+                                          a passphrase that may never come.";
     MakedumpfileTooOld = "makedumpfile_too_old", Warning, "makedumpfile before 1.7.7 keeps every \
                                                            free page of Linux 6.12 and newer.";
     MakedumpfileUnknown = "makedumpfile_unknown", Note, "The version of makedumpfile is unknown.";

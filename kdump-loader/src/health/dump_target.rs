@@ -11,15 +11,18 @@ use super::saver::Service;
 use crate::findings::{Code, Finding};
 
 pub(crate) mod device; // a block device, and whether it is encrypted
+pub(crate) mod fstab; // the mounts of the next boot
 pub(crate) mod mounts; // the mount of a directory
 mod need; // the size of the dump
 mod of_capture; // what the /init of --capture will find
 mod settings; // the services' own settings
+mod usb; // a disk that the capture kernel does not see
 mod writable; // whether a mount takes a dump and keeps it
 
 use device::Leaves;
 use need::Need;
 pub(super) use settings::{is_copy, kdump_tools_is_off, suse_saves_only_a_log};
+pub(super) use usb::unseen;
 
 /// The best compression of a dump. Free space below this fraction is certainly too little.
 const BEST_COMPRESSION: u64 = 10;
@@ -88,7 +91,7 @@ pub(super) fn look(
     let old = need::too_old(files, capture, service, &settings.collector, findings);
     let need = need::bytes(files, &settings.collector, old);
     if let Some(made) = &capture.made {
-        of_capture::look(files, made, need, findings);
+        of_capture::look(files, capture, made, need, findings);
         return Some(settings.target);
     }
     match &settings.target {
@@ -102,7 +105,10 @@ pub(super) fn look(
             };
             if let Some(mount) = mounts::mount_of(files, &path) {
                 match writable::look(files, service, directory, mount, findings) {
-                    Some(mount) => encrypted(files, capture, &mount.device, directory, findings),
+                    Some(mount) => {
+                        encrypted(files, capture, &mount.device, directory, findings);
+                        unseen(files, capture, &mount.device, directory, findings);
+                    }
                     None => return Some(settings.target),
                 }
             }
@@ -120,6 +126,7 @@ pub(super) fn look(
             }
             Some(block) => {
                 encrypted(files, capture, &block, device, findings);
+                unseen(files, capture, &block, device, findings);
                 if device::is_in_memory(files, &block) {
                     findings.push(writable::volatile(device, "it is a device in memory"));
                 }

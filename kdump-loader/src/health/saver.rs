@@ -3,6 +3,7 @@
 
 mod root; // the root file system that has the program
 mod started; // whether the command line lets it start
+mod waits; // what it waits for
 
 use std::fmt;
 use std::path::Path;
@@ -102,6 +103,7 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
         has_devices.then(|| dump_target::look(files, capture, service, findings)).flatten();
     if has_devices && !in_initrd {
         root::look(files, capture, &name, findings);
+        waits::look(files, &name, findings);
     }
     Some(Saver { name, in_initrd, target, service })
 }

@@ -5,6 +5,7 @@ mod root;
 mod started;
 mod states;
 mod suse;
+mod waits;
 mod writable;
 
 use std::fs;

@@ -81,6 +81,17 @@ pub fn encrypted(files: Files<'_>, block: &str) -> Option<String> {
     first_below(files, block, &volume, DEEPEST)
 }
 
+/// Whether a device is on a USB disk: its path has a bus such as `usb1`.
+pub fn is_on_usb(files: Files<'_>, block: &str) -> bool {
+    let is_bus =
+        |name: &str| name.strip_prefix("usb").is_some_and(|bus| bus.parse::<u32>().is_ok());
+    let on_usb = |block: &str| {
+        let path = files.real_path(block).ok()?;
+        path.iter().any(|part| part.to_str().is_some_and(is_bus)).then_some(())
+    };
+    first_below(files, block, &on_usb, DEEPEST).is_some()
+}
+
 /// Whether a device is in memory, or on one that is.
 pub fn is_in_memory(files: Files<'_>, block: &str) -> bool {
     let memory = |block: &str| {

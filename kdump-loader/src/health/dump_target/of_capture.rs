@@ -6,19 +6,25 @@
 use capture_init::Target;
 use capture_init::disks::NotFound;
 
-use super::super::capture::{Made, in_full};
+use super::super::capture::{Capture, Made, in_full};
 use super::super::files::Files;
 use super::device::Leaves;
 use super::need::Need;
-use super::{device, mounts, room};
-use crate::capture::{self, Error, Refused, id_words};
+use super::{device, mounts, room, unseen};
+use crate::capture::{Error, Refused, expect, find, id_words};
 use crate::findings::{Code, Finding};
 
-pub fn look(files: Files<'_>, made: &Made, need: Option<Need>, findings: &mut Vec<Finding>) {
+pub fn look(
+    files: Files<'_>,
+    capture: &Capture,
+    made: &Made,
+    need: Option<Need>,
+    findings: &mut Vec<Finding>,
+) {
     let found = match &made.armed {
         // The armed one counts, even if the user's words lead elsewhere by now.
-        Some(target) => capture::expect(files, target).map(|disk| (disk, target.clone())),
-        None => capture::find(files, &made.place).map(|found| (found.disk, found.target)),
+        Some(target) => expect(files, target).map(|disk| (disk, target.clone())),
+        None => find(files, &made.place).map(|found| (found.disk, found.target)),
     };
     let (disk, target) = match found {
         Ok(found) => found,
@@ -33,7 +39,9 @@ pub fn look(files: Files<'_>, made: &Made, need: Option<Need>, findings: &mut Ve
         Target::Directory { .. } => mounts::mounted(files, &block)
             .and_then(|point| device::free(files, &point, Leaves::AsCapture)),
     };
-    room(&made.target.to_string(), free, 0, need, findings);
+    let place = made.target.to_string();
+    unseen(files, capture, &block, &place, findings);
+    room(&place, free, 0, need, findings);
 }
 
 /// What a target that /init cannot use means for the dump.

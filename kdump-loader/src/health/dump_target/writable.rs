@@ -3,6 +3,7 @@
 use super::super::files::Files;
 use super::super::saver::Service;
 use super::device;
+use super::fstab::{self, Entry};
 use super::mounts::{self, Mount, unescaped};
 use crate::findings::{Code, Finding};
 
@@ -103,18 +104,9 @@ fn read_only(directory: &str, why: &str) -> Finding {
 /// Whether the next boot mounts a file system writable there, as fstab(5) says. Then a mount that
 /// is read-only now, as after an error, does not matter.
 fn is_writable_in_fstab(files: Files<'_>, point: &str) -> bool {
-    let text = files.text("etc/fstab").unwrap_or_default();
-    let options = |line: &str| {
-        let mut fields = line.split_whitespace();
-        fields.next().filter(|device| !device.starts_with('#'))?;
-        let named = unescaped(fields.next()?);
-        let named = if named.len() > 1 { named.trim_end_matches('/') } else { &named };
-        let options = fields.nth(1).unwrap_or("defaults");
-        (named == point).then(|| options.to_owned())
-    };
     // The last of both options counts (mount(8)).
-    let is_writable = |options: String| {
-        options.split(',').rfind(|option| matches!(*option, "ro" | "rw")) != Some("ro")
+    let is_writable = |entry: Entry| {
+        entry.options.split(',').rfind(|option| matches!(*option, "ro" | "rw")) != Some("ro")
     };
-    text.lines().find_map(options).is_some_and(is_writable)
+    fstab::entries(files).into_iter().find(|entry| entry.point == point).is_some_and(is_writable)
 }

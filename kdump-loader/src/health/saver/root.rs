@@ -2,7 +2,7 @@
 //! is on this machine, and whether the capture kernel can open it.
 
 use super::super::capture::Capture;
-use super::super::dump_target::{device, encrypted, mounts};
+use super::super::dump_target::{device, encrypted, mounts, unseen};
 use super::super::files::Files;
 use crate::findings::{Code, Finding};
 
@@ -21,12 +21,9 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, saver: &str, findings: &
     let mounted = mounts::mount_of(files, "/");
     let name = root.strip_prefix(BLOCK).unwrap_or(&root);
     let is_mounted = mounted.as_ref().is_some_and(|mount| mount.source == name);
-    let is_device = DEVICES.iter().any(|start| name.starts_with(start))
-        && !NO_DEVICES.contains(&name)
-        && !name.contains(COUNTED);
     let block = match device::block_device(files, name) {
         Some(block) => block,
-        None if is_device && !is_mounted => {
+        None if names_device(name) && !is_mounted => {
             let message =
                 format!("the capture kernel boots root={root}, which is not on this machine");
             findings.push(
@@ -42,4 +39,12 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, saver: &str, findings: &
     if !findings.iter().any(|finding| finding.code == Code::TargetEncrypted) {
         encrypted(files, capture, &block, saver, findings);
     }
+    unseen(files, capture, &block, saver, findings);
+}
+
+/// Whether a value of `root=`, or the first field of fstab(5), names a block device.
+pub(super) fn names_device(name: &str) -> bool {
+    DEVICES.iter().any(|start| name.starts_with(start))
+        && !NO_DEVICES.contains(&name)
+        && !name.contains(COUNTED)
 }

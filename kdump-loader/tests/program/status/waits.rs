@@ -1,0 +1,110 @@
+//! What the service on the root file system waits for, and disks that the capture kernel does not
+//! see.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::{said, told};
+use crate::fixture::status::Debian;
+
+#[test]
+fn device_of_fstab_that_is_absent_may_keep_the_service_from_starting() {
+    for (entry, expected) in [
+        ("UUID=dead /data ext4 defaults 0 2", "cannot_tell: saver_waits"),
+        ("/dev/sdz1 /data ext4", "cannot_tell: saver_waits"),
+        ("UUID=dead /data ext4 defaults,nofail 0 2", "yes:"),
+        ("UUID=dead /data ext4 noauto 0 2", "yes:"),
+        ("UUID=dead /data ext4 noatime,x-systemd.automount 0 2", "yes:"),
+        ("#UUID=dead /data ext4 defaults 0 2", "yes:"),
+        ("UUID=dead none swap sw 0 0", "yes:"),
+        ("UUID=dead / ext4 defaults 0 1", "yes:"),
+        ("/dev/vda1 /data ext4 defaults 0 2", "yes:"),
+        ("server:/x /data nfs defaults 0 0", "yes:"),
+        ("tmpfs /data tmpfs defaults 0 0", "yes:"),
+    ] {
+        let machine = Debian::new();
+        machine.write("sys/class/block/vda1/size", "2000\n");
+        machine.write("etc/fstab", &format!("{entry}\n"));
+        assert_eq!(told(&machine), expected, "{entry}");
+    }
+    let machine = Debian::new();
+    machine.write("etc/fstab", "UUID=dead /data ext4 defaults 0 2\n");
+    assert!(said(&machine).contains("mounts UUID=dead at /data"), "{}", said(&machine));
+    let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n23 22 254:2 / /data rw - ext4 /dev/x rw\n";
+    machine.write("proc/self/mountinfo", mounts);
+    assert_eq!(told(&machine), "yes:", "it is mounted");
+}
+
+#[test]
+fn volume_that_asks_for_a_passphrase_may_keep_the_service_from_starting() {
+    for (entry, expected) in [
+        ("data UUID=5e61 none luks", "cannot_tell: saver_waits"),
+        ("data UUID=5e61 -", "cannot_tell: saver_waits"),
+        ("data UUID=5e61", "cannot_tell: saver_waits"),
+        ("data UUID=5e61 none luks,noauto", "yes:"),
+        ("data UUID=5e61 none luks,nofail", "yes:"),
+        ("data UUID=5e61 none tpm2-device=auto", "yes:"),
+        ("data UUID=5e61 /root/key luks", "yes:"),
+        ("swap /dev/sda2 /dev/urandom swap", "yes:"),
+        ("# data UUID=5e61 none luks", "yes:"),
+    ] {
+        let machine = Debian::new();
+        machine.write("etc/crypttab", &format!("{entry}\n"));
+        assert_eq!(told(&machine), expected, "{entry}");
+    }
+    let machine = Debian::new();
+    machine.write("etc/crypttab", "data UUID=5e61 none luks\n");
+    machine.write("etc/cryptsetup-keys.d/data.key", "x");
+    assert_eq!(told(&machine), "yes:");
+}
+
+#[test]
+fn saver_in_the_initrd_waits_for_neither() {
+    let machine = Debian::new();
+    machine.initrd(&[("etc/kdump-loader/saver", b"mine\n")]);
+    machine.write("etc/fstab", "UUID=dead /data ext4 defaults 0 2\n");
+    machine.write("etc/crypttab", "data UUID=5e61 none luks\n");
+    assert_eq!(told(&machine), "yes:");
+}
+
+/// The machine, whose root file system is on a USB disk.
+fn on_usb(more: &str) -> Debian {
+    let machine = Debian::new();
+    machine.record(|record| {
+        let line = &mut record.image.as_mut().unwrap().command_line;
+        *line = format!("{line} {more}");
+    });
+    let device = "sys/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/host2/block/vda/vda1";
+    machine.write(&format!("{device}/partition"), "1\n");
+    machine.write(&format!("{device}/dev"), "254:1\n");
+    fs::remove_dir_all(machine.path("sys/class/block/vda1")).unwrap();
+    fs::create_dir_all(machine.path("sys/dev/block")).unwrap();
+    for link in ["sys/class/block/vda1", "sys/dev/block/254:1"] {
+        symlink(format!("../../../{device}"), machine.path(link)).unwrap();
+    }
+    machine
+}
+
+#[test]
+fn usb_disk_is_out_of_reach_if_the_command_line_switches_usb_off() {
+    for (more, expected) in [
+        ("", "yes:"),
+        ("usbcore.nousb=0", "yes:"),
+        ("usbcore.nousb", "no: target_missing"),
+        ("usbcore.nousb=1", "no: target_missing"),
+        ("nousb", "no: target_missing"),
+    ] {
+        assert_eq!(told(&on_usb(more)), expected, "{more}");
+    }
+    let machine = on_usb("nousb");
+    machine.write("sys/module/usbcore/initstate", "live\n");
+    assert_eq!(told(&machine), "yes:", "only a kernel that has usbcore built in reads it");
+    let text = said(&on_usb("usbcore.nousb"));
+    assert!(text.contains("/var/crash is on a USB disk, but usbcore.nousb"), "{text}");
+    let other_target = on_usb("usbcore.nousb");
+    let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n\
+                  23 22 254:2 / /var/crash rw - ext4 /dev/vdb1 rw\n";
+    other_target.write("proc/self/mountinfo", mounts);
+    let text = said(&other_target);
+    assert!(text.contains("kdump-tools-dump.service is on a USB disk"), "{text}");
+}
