@@ -155,9 +155,9 @@ codes! {
     TargetOnNetwork = "target_on_network", Warning, "The dump goes to another machine, which was \
                                                      not checked.";
     TargetEncrypted = "target_encrypted", Unknown, "The dump target, or the root file system with \
-                                                    the program that saves the dump, is \
-                                                    encrypted, and whether the capture kernel can \
-                                                    open it is unknown.";
+                                                    the program that saves the dump, is or \
+                                                    may be encrypted, and whether the capture \
+                                                    kernel can open it is unknown.";
     UnseenPanic = "unseen_panic", Warning, "The last panic left no dump that was found, and \
                                             `kdump-loader last` has not been run since.";
     Advice = "advice", Warning, "Another warning of `load` about the armed image.";

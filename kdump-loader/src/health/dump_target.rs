@@ -107,6 +107,7 @@ pub(super) fn look(
                 match writable::look(files, service, directory, mount, findings) {
                     Some(mount) => {
                         encrypted(files, capture, &mount.device, directory, findings);
+                        findings.extend(may_need_key(&mount, directory));
                         unseen(files, capture, &mount.device, directory, findings);
                     }
                     None => return Some(settings.target),
@@ -234,6 +235,24 @@ pub(super) fn encrypted(
     let remedy = "save the dump to an unencrypted device or another machine, or make the initrd \
                   unlock the volume unattended";
     findings.push(Finding::new(Code::TargetEncrypted, message).remedy(remedy));
+}
+
+/// File systems that encrypt their files themselves. Nothing in /sys or /proc says whether they do.
+const WITH_KEYS: [&str; 2] = ["zfs", "bcachefs"];
+
+/// Reports that `place` may be encrypted by the file system of its mount.
+pub(super) fn may_need_key(mount: &mounts::Mount, place: &str) -> Option<Finding> {
+    if !WITH_KEYS.contains(&mount.kind.as_str()) {
+        return None;
+    }
+    let message = format!(
+        "{place} is on {} (mounted at {}), which may be encrypted: whether the capture kernel gets \
+         its key is unknown",
+        mount.kind, mount.point
+    );
+    let remedy = "save the dump to ext4 or xfs on an unencrypted device, or to another machine; or \
+                  test one panic, and look for the dump";
+    Some(Finding::new(Code::TargetEncrypted, message).remedy(remedy))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! is on this machine, and whether the capture kernel can open it.
 
 use super::super::capture::Capture;
-use super::super::dump_target::{device, encrypted, mounts, unseen};
+use super::super::dump_target::{device, encrypted, may_need_key, mounts, unseen};
 use super::super::files::Files;
 use crate::findings::{Code, Finding};
 
@@ -33,11 +33,12 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, saver: &str, findings: &
             return;
         }
         // It is most likely the one that is in use.
-        None => mounted.map(|mount| mount.device).unwrap_or_default(),
+        None => mounted.as_ref().map(|mount| mount.device.clone()).unwrap_or_default(),
     };
     // One finding is enough if the target is on the same volume.
     if !findings.iter().any(|finding| finding.code == Code::TargetEncrypted) {
         encrypted(files, capture, &block, saver, findings);
+        findings.extend(mounted.and_then(|mount| may_need_key(&mount, saver)));
     }
     unseen(files, capture, &block, saver, findings);
 }

@@ -74,3 +74,26 @@ fn root_that_is_mounted_or_no_device_is_not_missing() {
         assert_eq!(told(&machine), "yes:", "{root}");
     }
 }
+
+#[test]
+fn file_system_that_may_be_encrypted_may_be_out_of_reach() {
+    for (kind, source, root) in [
+        ("zfs", "rpool/ROOT/ubuntu", "ZFS=rpool/ROOT/ubuntu"),
+        ("bcachefs", "/dev/vda1:/dev/vdb1", "UUID=5e61"),
+    ] {
+        let machine = booting(root);
+        machine.write("dev/disk/by-uuid/.udev", "");
+        std::os::unix::fs::symlink("../../vda1", machine.path("dev/disk/by-uuid/5e61")).unwrap();
+        let mounts = format!("22 1 0:25 / / rw - {kind} {source} rw\n");
+        machine.write("proc/self/mountinfo", &mounts);
+        assert_eq!(told(&machine), "cannot_tell: target_encrypted", "{kind}");
+        let words = format!("/var/crash is on {kind} (mounted at /), which may be encrypted");
+        assert!(said(&machine).contains(&words), "{}", said(&machine));
+        // Only the program is on it.
+        let other = format!("{mounts}23 22 254:1 / /var/crash rw - ext4 /dev/vda1 rw\n");
+        machine.write("proc/self/mountinfo", &other);
+        assert_eq!(told(&machine), "cannot_tell: target_encrypted", "{kind}");
+        let words = format!("kdump-tools-dump.service is on {kind}");
+        assert!(said(&machine).contains(&words), "{}", said(&machine));
+    }
+}
