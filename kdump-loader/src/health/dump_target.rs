@@ -21,7 +21,7 @@ mod writable; // whether a mount takes a dump and keeps it
 
 use device::Leaves;
 use need::Need;
-pub(super) use settings::{is_copy, kdump_tools_is_off, suse_saves_only_a_log};
+pub(super) use settings::{is_copy, kdump_tools_is_off, newer_than_copy, suse_saves_only_a_log};
 pub(super) use usb::unseen;
 
 /// The best compression of a dump. Free space below this fraction is certainly too little.

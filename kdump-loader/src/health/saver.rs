@@ -101,6 +101,9 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
     let has_devices = files.exists("proc/meminfo");
     let target =
         has_devices.then(|| dump_target::look(files, capture, service, findings)).flatten();
+    if in_initrd {
+        findings.extend(dump_target::newer_than_copy(files, capture, service));
+    }
     if has_devices && !in_initrd {
         root::look(files, capture, &name, findings);
         waits::look(files, &name, findings);

@@ -2,6 +2,7 @@
 
 mod capture;
 mod root;
+mod squashed;
 mod started;
 mod states;
 mod suse;

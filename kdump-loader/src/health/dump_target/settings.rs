@@ -1,10 +1,12 @@
 //! The dump target in the services' own settings.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 mod suse; // those of openSUSE and SLES
 
 use super::{Settings, Target};
+use crate::findings::{Code, Finding};
 use crate::health::capture::Capture;
 use crate::health::files::Files;
 use crate::health::saver::Service;
@@ -54,6 +56,32 @@ pub fn read(
         }
         Service::Suse => suse::settings(&suse::variables(files, capture)?)?,
     }))
+}
+
+/// The finding about settings that have changed since an initrd was made whose own copy is not
+/// visible, because dracut has squashed it. The capture kernel reads that copy.
+pub fn newer_than_copy(files: Files<'_>, capture: &Capture, service: Service) -> Option<Finding> {
+    let (settings, copies, rebuild) = match service {
+        Service::KdumpUtils => (KDUMP_UTILS, &[KDUMP_UTILS][..], "kdumpctl rebuild"),
+        Service::Suse => (suse::ON_MACHINE, &suse::IN_INITRD[..], "mkdumprd -f"),
+        Service::KdumpTools | Service::Own | Service::Capture => return None,
+    };
+    let initrd = capture.contents()?;
+    if copies.iter().any(|copy| initrd.kept.contains_key(*copy)) {
+        return None;
+    }
+    let path = capture.initrd_path.as_ref()?;
+    let modified = |path: &Path| files.open(path).ok()?.metadata().ok()?.modified().ok();
+    if modified(Path::new(settings))? <= modified(path)? {
+        return None;
+    }
+    let message = format!(
+        "/{settings} has changed since the initrd {} was made, whose own copy cannot be read: \
+         where the dump goes is unknown",
+        path.display()
+    );
+    let remedy = format!("run {rebuild}, then arm the new initrd");
+    Some(Finding::new(Code::TargetUnknown, message).remedy(remedy))
 }
 
 /// The text of a settings file; empty if there is none.

@@ -191,11 +191,11 @@ pub const STATES: &[State] = &[
     State {
         name: "the initrd is squashed",
         make: |machine| {
+            machine.write("etc/kdump.conf", "path /dumps\n");
             machine.initrd(&[
                 ("squash-root.img", b"hsqs"),
                 ("usr/lib/dracut/modules.txt", b"bash\nkdumpbase\nsquash\n"),
             ]);
-            machine.write("etc/kdump.conf", "path /dumps\n");
         },
         answer: "yes",
         found: &[("makedumpfile_unknown", "note")],

@@ -12,8 +12,8 @@ const MAKEDUMPFILE: (&str, &[u8]) =
 fn suse(settings: &str, copies: &[(&str, &[u8])]) -> Debian {
     let machine = Debian::new();
     let program: (&str, &[u8]) = ("kdump/kdump-save", b"");
-    machine.initrd(&[&[program, MAKEDUMPFILE][..], copies].concat());
     machine.write("etc/sysconfig/kdump", settings);
+    machine.initrd(&[&[program, MAKEDUMPFILE][..], copies].concat());
     machine
 }
 

@@ -5,10 +5,11 @@ use super::{DEFAULT_DIRECTORY, Settings, Target, Variables, text};
 use crate::health::capture::Capture;
 use crate::health::files::Files;
 
-const ON_MACHINE: &str = "etc/sysconfig/kdump";
+/// The settings.
+pub const ON_MACHINE: &str = "etc/sysconfig/kdump";
 /// Copies in the initrd, which the program there reads. `dracut/kdump-save` sources the first, and
 /// `init/save_dump.sh`, of older versions, the second.
-const IN_INITRD: [&str; 2] = ["etc/kdump.conf", ON_MACHINE];
+pub const IN_INITRD: [&str; 2] = ["etc/kdump.conf", ON_MACHINE];
 /// Protocols of `KDUMP_SAVEDIR` that lead to another machine.
 const NETWORK: [&str; 7] = ["ftp", "scp", "sftp", "ssh", "nfs", "smb", "cifs"];
 /// Default of `KDUMP_FREE_DISK_SIZE`, in MiB.
