@@ -44,15 +44,22 @@ pub fn bytes(files: Files<'_>, collector: &str, keeps_free_pages: bool) -> Optio
         || line("HugePages_Total")?.parse::<u64>().ok()?.checked_mul(value("Hugepagesize")?);
     let huge_pages =
         if level & USER == 0 { 0 } else { value("Hugetlb").or_else(counted).unwrap_or(0) };
+    // Those of the default size that are reserved and not used. They are not in MemFree.
+    let unused =
+        || line("HugePages_Free")?.parse::<u64>().ok()?.checked_mul(value("Hugepagesize")?);
+    let unused = if level & USER == 0 { unused().unwrap_or(0) } else { 0 };
     let used = excluded(CACHE, &["Buffers", "Cached", "SwapCached"])
         + excluded(USER, &["AnonPages"])
         + huge_pages;
     let free = if keeps_free_pages { 0 } else { excluded(FREE, &["MemFree"]) };
     // Free memory that was never used is zero. makedumpfile leaves such pages out or compresses
     // them to almost nothing.
-    let zeroes = if collector.contains(MAKEDUMPFILE) { value("MemFree").unwrap_or(0) } else { 0 };
+    let zeroes = match collector.contains(MAKEDUMPFILE) {
+        true => free.max(value("MemFree").unwrap_or(0)).saturating_add(unused),
+        false => free,
+    };
     let without = |free| total.saturating_sub(used.saturating_add(free));
-    Some(Need { least: without(free.max(zeroes)), most: without(free) })
+    Some(Need { least: without(zeroes), most: without(free) })
 }
 
 /// The level of `-d`, as in `-d 31` or `-d31`. From a list with commas, the last one, which
@@ -175,5 +182,10 @@ mod tests {
             [808, 500]
         );
         assert_eq!(need(counted, "makedumpfile -d 16"), 9000);
+        // Three of four were never used, so they may all be zeroes.
+        let unused = format!("{counted}HugePages_Free:        3\n");
+        assert_eq!(need(&unused, "makedumpfile -d 17"), 9000 - 3 * 2048);
+        assert_eq!(need(&unused, "makedumpfile -d 31"), 808, "all are left out as user pages");
+        assert_eq!(need(&unused, "cp"), 10000);
     }
 }
