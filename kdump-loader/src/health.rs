@@ -17,6 +17,7 @@ use loader::machine::{KexecPermission, KexecState, no_reservation};
 use crate::arm::record::{self, Record};
 use crate::findings::{Code, Finding};
 use crate::hotplug::outdated::{self, Unknown};
+use crate::messages::in_full;
 use crate::options::config::{self, Config};
 use crate::service;
 use capture::Capture;
@@ -135,7 +136,7 @@ pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Survey {
 }
 
 fn cannot_look(error: &dyn std::error::Error) -> Finding {
-    Finding::new(Code::CannotLook, capture::in_full(error))
+    Finding::new(Code::CannotLook, in_full(error))
 }
 
 /// The config, if it exists and has no error.

@@ -7,7 +7,6 @@ use loader::files::identity::FileIdentity;
 use loader::image::Summary;
 use loader::machine::Present;
 
-use super::capture::in_full;
 use super::files::Files;
 use super::room::possible_cpus;
 use super::{Scene, cannot_look};
@@ -17,6 +16,7 @@ use crate::capture::{self, Place};
 use crate::findings::{Code, Finding};
 use crate::hotplug::outdated::{Armed, Reason, Unknown};
 use crate::hotplug::queue::Queue;
+use crate::messages::in_full;
 use crate::options::Options;
 use crate::options::config::{Config, FilePolicy};
 

@@ -17,6 +17,7 @@ use crate::arm::record::{Call, Record};
 use crate::capture::{Place, id_words, makedumpfile};
 use crate::findings::{Code, Finding};
 use crate::initrd::Initrd;
+use crate::messages::in_full;
 use crate::options::config::Config;
 use crate::options::words::saving::default_level;
 
@@ -288,15 +289,4 @@ fn target(place: &Place, armed: Option<&capture_init::Target>) -> Target {
         (place, _) => place.to_string(),
     };
     Target::Device { device, directory: None }
-}
-
-/// An error with its causes.
-pub(super) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -6,13 +6,14 @@
 use capture_init::Target;
 use capture_init::disks::NotFound;
 
-use super::super::capture::{Capture, Made, in_full};
+use super::super::capture::{Capture, Made};
 use super::super::files::Files;
 use super::device::Leaves;
 use super::need::Need;
 use super::{device, mounts, room, unseen};
 use crate::capture::{Error, Refused, expect, find, id_words};
 use crate::findings::{Code, Finding};
+use crate::messages::in_full;
 
 pub fn look(
     files: Files<'_>,
