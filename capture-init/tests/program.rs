@@ -28,12 +28,27 @@ fn step_without_a_vmcore_answers_with_the_reason() {
         path.to_str().unwrap()
     );
     for step in [r#""Log""#, r#"{"Filter":"no-free-or-zeroes"}"#, r#""Copy""#] {
-        let (output, out, err) = run(&[&format!(r#"{{"step":{step},"place":{place}}}"#)]);
+        let (output, out, err) =
+            run(&[&format!(r#"{{"Save":{{"step":{step},"place":{place}}}}}"#)]);
         assert!(output.status.success(), "{step}: {err}");
         let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
         let words = answer["Err"]["words"].as_str().unwrap();
         assert!(words.contains("No such file or directory"), "{step}: {words}");
         assert_eq!(answer["Err"]["is_target"], false);
         assert!(!path.exists(), "{step}: nothing is written without a vmcore");
+    }
+}
+
+#[test]
+fn module_and_mount_that_fail_answer_with_the_reason() {
+    for (job, reason) in [
+        (r#"{"Load":{"module":"/no/a.ko","parameters":""}}"#, "the file is missing"),
+        (r#"{"Mount":{"device":"/no/disk","filesystem":"ext4"}}"#, "/no/disk cannot be mounted"),
+    ] {
+        let (output, out, err) = run(&[job]);
+        assert!(output.status.success(), "{job}: {err}");
+        let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let words = answer["Err"].as_str().unwrap();
+        assert!(words.contains(reason), "{job}: {words}");
     }
 }

@@ -39,6 +39,7 @@ pub(crate) mod saving {
     pub(super) mod directory; // to a directory
     pub(super) mod removed; // after memory was removed
     pub(super) mod trouble; // what goes wrong after the panic
+    pub(super) mod hangs; // a disk that does not answer any more
     pub(super) mod makedumpfile; // one that fails
     pub(super) mod watchdog; // a watchdog that was running
     pub(super) mod filesystem; // what goes wrong with a filesystem
@@ -72,6 +73,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         saving::directory::all(),
         saving::removed::all(),
         saving::trouble::all(),
+        saving::hangs::all(),
         saving::makedumpfile::all(),
         saving::watchdog::all(),
         saving::filesystem::all(),

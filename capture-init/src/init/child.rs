@@ -1,19 +1,22 @@
-//! `[5]` A step in a process of its own.
+//! `[2]` `[4]` `[5]` A job in a process of its own: it may be killed for lack of memory, or by an
+//! oops of the kernel, and /init lives on.
 //!
-//! *On entry* a step and its place. *On exit* its result: from its standard output, one line of
-//! JSON, or from how the process ended.
+//! *On entry* a job. *On exit* its result: from its standard output, one line of JSON after signs
+//! of life, or from how the process ended.
 
 use std::env;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
+use capture_init::Filesystem;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::console::Console;
 use crate::step::{Done, Place, Step, Trouble};
-use crate::{copy, filter, log, makedumpfile};
+use crate::{alive, copy, filesystem, filter, log, makedumpfile, modules};
 
 /// This program, whatever its path in the initrd.
 const SELF: &str = "/proc/self/exe";
@@ -24,29 +27,84 @@ const KILLED: i32 = 9;
 
 /// The argument of the process.
 #[derive(Debug, Serialize, Deserialize)]
-struct Job {
-    step: Step,
-    place: Place,
+pub enum Job {
+    /// Saves something. Its result is `Result<Done, Trouble>`.
+    Save {
+        /// What.
+        step: Step,
+        /// Where.
+        place: Place,
+    },
+    /// Loads a module. Its result is `Result<(), String>`.
+    Load {
+        /// Its file.
+        module: PathBuf,
+        /// As finit_module(2) takes them.
+        parameters: String,
+    },
+    /// Mounts the target. Its result is `Result<(), String>`.
+    Mount {
+        /// The device's node.
+        device: PathBuf,
+        /// What it holds.
+        filesystem: Filesystem,
+    },
 }
 
-/// Runs a step, and waits for it.
-pub fn run(step: &Step, place: &Place) -> Result<Done, Trouble> {
-    let job = Job { step: step.clone(), place: place.clone() };
-    let json = serde_json::to_string(&job).map_err(Trouble::of_step)?;
-    let output =
-        Command::new(SELF).arg(json).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| {
-        Trouble::of_step(format_args!("no process can be started for {step}: {error}"))
-    })?;
-    result(&output.stdout, output.status)
+/// The process ended without a result, or could not be started: why, in words.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoResult(String);
+
+#[cfg(test)]
+impl NoResult {
+    /// Of a process that was killed.
+    pub fn killed() -> Self {
+        Self("its process was killed".into())
+    }
+}
+
+/// Saves something, and waits for it.
+pub fn save(step: &Step, place: &Place) -> Result<Done, Trouble> {
+    let job = Job::Save { step: step.clone(), place: place.clone() };
+    run(&job).unwrap_or_else(|error| Err(Trouble::of_step(error)))
+}
+
+/// Does a job, and waits for its result.
+pub fn run<T: DeserializeOwned>(job: &Job) -> Result<T, NoResult> {
+    let not_started = |error: &dyn std::fmt::Display| {
+        NoResult(format!("no process can be started for it: {error}"))
+    };
+    let json = serde_json::to_string(job).map_err(|error| not_started(&error))?;
+    let mut command = Command::new(SELF);
+    command.arg(json).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = command.spawn().map_err(|error| not_started(&error))?;
+    // There is a pipe.
+    let output = child.stdout.take().map(|pipe| listen(pipe, alive::sign)).unwrap_or_default();
+    let status = child.wait().map_err(|error| not_started(&error))?;
+    result(&output, status)
+}
+
+/// Reads until the process ends or closes the pipe. Whatever it writes is a sign of life.
+fn listen(mut pipe: impl Read, sign: impl Fn()) -> Vec<u8> {
+    let (mut output, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        match pipe.read(&mut buffer) {
+            Ok(0) => return output,
+            Ok(count) => output.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return output,
+        }
+        sign();
+    }
 }
 
 /// What a process left behind.
-fn result(output: &[u8], status: ExitStatus) -> Result<Done, Trouble> {
+fn result<T: DeserializeOwned>(output: &[u8], status: ExitStatus) -> Result<T, NoResult> {
     if let Ok(result) = serde_json::from_slice(output) {
-        return result;
+        return Ok(result);
     }
-    Err(Trouble::of_step(match (status.signal(), status.code()) {
+    Err(NoResult(match (status.signal(), status.code()) {
         (Some(KILLED), _) => "its process was killed, probably because memory ran out".to_owned(),
         (Some(signal), _) => format!("its process was ended by signal {signal}"),
         (None, code) => format!("its process ended with exit status {}", code.unwrap_or_default()),
@@ -56,15 +114,29 @@ fn result(output: &[u8], status: ExitStatus) -> Result<Done, Trouble> {
 /// In the process: does what the argument says, and prints the result.
 pub fn main() -> io::Result<()> {
     let job: Job = serde_json::from_str(&env::args().nth(1).ok_or_else(usage)?)?;
+    alive::is_step();
+    match &job {
+        Job::Save { step, place } => print(&save_here(step, place)),
+        Job::Load { module, parameters } => print(&modules::load_here(module, parameters)),
+        Job::Mount { device, filesystem } => {
+            let mounted = filesystem::mount_here(device, *filesystem);
+            print(&mounted.map_err(|error| error.to_string()))
+        }
+    }
+}
+
+fn save_here(step: &Step, place: &Place) -> Result<Done, Trouble> {
     let (vmcore, console) = (Path::new(VMCORE), Console::new(Path::new("/")));
-    let result = match &job.step {
-        Step::Log => log::save(vmcore, &job.place),
-        Step::Makedumpfile(arguments) => makedumpfile::save(arguments, vmcore, &job.place),
-        Step::Filter(level) => filter::save(vmcore, *level, &job.place, &console),
-        Step::Copy => copy::save(vmcore, &job.place, &console),
-    };
-    serde_json::to_writer(io::stdout(), &result)?;
-    Ok(())
+    match step {
+        Step::Log => log::save(vmcore, place),
+        Step::Makedumpfile(arguments) => makedumpfile::save(arguments, vmcore, place),
+        Step::Filter(level) => filter::save(vmcore, *level, place, &console),
+        Step::Copy => copy::save(vmcore, place, &console),
+    }
+}
+
+fn print(result: &impl Serialize) -> io::Result<()> {
+    Ok(serde_json::to_writer(io::stdout(), result)?)
 }
 
 fn usage() -> io::Error {
@@ -73,27 +145,39 @@ fn usage() -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
+    type Saved = Result<Done, Trouble>;
+
     #[test]
-    fn result_of_a_process_is_its_output() {
-        let done = Done::Log { bytes: 7, kernel: None, crash: None };
-        let line = serde_json::to_vec(&Ok::<_, Trouble>(done.clone())).unwrap();
-        assert_eq!(result(&line, ExitStatus::from_raw(0)), Ok(done));
-        let full = Trouble::of_target("the disk is full");
-        let line = serde_json::to_vec(&Err::<Done, _>(full.clone())).unwrap();
-        assert_eq!(result(&line, ExitStatus::from_raw(0)), Err(full));
+    fn result_of_a_process_is_its_output_after_signs_of_life() {
+        let done: Saved = Ok(Done::Log { bytes: 7, kernel: None, crash: None });
+        let full: Saved = Err(Trouble::of_target("the disk is full"));
+        for expected in [done, full] {
+            let output = [b"\n\n".to_vec(), serde_json::to_vec(&expected).unwrap()].concat();
+            assert_eq!(result(&output, ExitStatus::from_raw(0)), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn each_piece_of_output_is_a_sign_of_life() {
+        let signs = Cell::new(0);
+        let pipe = (&b"\n"[..]).chain(&b"\n"[..]).chain(&b"{}"[..]);
+        assert_eq!(listen(pipe, || signs.set(signs.get() + 1)), b"\n\n{}");
+        assert_eq!(signs.get(), 3);
     }
 
     #[test]
     fn process_that_was_killed_ran_out_of_memory() {
-        let trouble = result(b"{\"O", ExitStatus::from_raw(KILLED)).unwrap_err();
-        assert!(trouble.words.contains("memory ran out") && !trouble.is_target, "{trouble:?}");
+        let error = result::<Saved>(b"{\"O", ExitStatus::from_raw(KILLED)).unwrap_err();
+        assert!(error.to_string().contains("memory ran out"), "{error}");
     }
 
     #[test]
     fn process_that_panicked_is_reported_with_its_signal() {
-        let trouble = result(b"", ExitStatus::from_raw(6)).unwrap_err();
-        assert_eq!(trouble.words, "its process was ended by signal 6");
+        let error = result::<Saved>(b"", ExitStatus::from_raw(6)).unwrap_err();
+        assert_eq!(error.to_string(), "its process was ended by signal 6");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::panic;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::system::{RebootCommand, reboot};
 
+use crate::clock;
 use crate::console::Console;
 use crate::filesystem::MOUNTED;
 
@@ -25,12 +27,35 @@ const SYSRQ_RESET: &str = "b";
 /// The only process that may reset the machine.
 const INIT: u32 = 1;
 
+/// How long the end may take. After that, watchdogs are no longer fed, so that they end it.
+const MOST_MS: u64 = 60_000;
+/// When the end began, in milliseconds since the kernel started; 0: not yet.
+static BEGAN_MS: AtomicU64 = AtomicU64::new(0);
+
+/// The end begins, if it has not begun.
+pub fn begin() {
+    // Another thread may have been earlier.
+    let now = clock::since_boot_ms().max(1);
+    let _ = BEGAN_MS.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+}
+
+/// Whether the end has begun.
+pub fn has_begun() -> bool {
+    BEGAN_MS.load(Ordering::Relaxed) != 0
+}
+
+/// Whether the reset should have happened.
+pub fn is_overdue() -> bool {
+    has_begun() && clock::since_boot_ms() >= BEGAN_MS.load(Ordering::Relaxed) + MOST_MS
+}
+
 /// Resets the machine, after written data has reached the disk. A process that is not /init ends
 /// instead.
 pub fn reset(console: &Console) -> ! {
     if std::process::id() != INIT {
         std::process::exit(1);
     }
+    begin();
     let (done, is_done) = mpsc::channel();
     let synced = thread::Builder::new().spawn(move || {
         rustix::fs::sync();

@@ -11,6 +11,8 @@ use capture_init::disks::Device;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 
+use crate::child::{self, Job};
+
 /// Where it is mounted.
 pub const MOUNTED: &str = "/target";
 
@@ -23,8 +25,15 @@ pub struct NotMounted {
     source: Errno,
 }
 
-/// Mounts it.
-pub fn mount_for_writing(device: &Device, filesystem: Filesystem) -> Result<(), NotMounted> {
+/// Mounts it, in a process: a damaged filesystem may be more than the kernel's driver survives.
+pub fn mount_for_writing(device: &Device, filesystem: Filesystem) -> Result<(), String> {
+    let job = Job::Mount { device: device.path.clone(), filesystem };
+    let name = device.path.display();
+    child::run(&job).unwrap_or_else(|error| Err(format!("{name} cannot be mounted: {error}")))
+}
+
+/// In the process: mounts it.
+pub fn mount_here(device: &Path, filesystem: Filesystem) -> Result<(), NotMounted> {
     let filesystem = match filesystem {
         Filesystem::Ext4 => "ext4",
         Filesystem::Xfs => "xfs",
@@ -32,8 +41,8 @@ pub fn mount_for_writing(device: &Device, filesystem: Filesystem) -> Result<(), 
     // If it cannot be made, mount(2) says so.
     let _ = fs::create_dir(MOUNTED);
     let flags = MountFlags::NOATIME | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
-    mount(&device.path, Path::new(MOUNTED), filesystem, flags, None).map_err(|source| {
-        let device = device.path.display().to_string();
+    mount(device, Path::new(MOUNTED), filesystem, flags, None).map_err(|source| {
+        let device = device.display().to_string();
         NotMounted { device, filesystem, source }
     })
 }

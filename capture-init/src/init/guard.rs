@@ -1,7 +1,9 @@
 //! What happens beside the steps, in a thread: memory is watched, watchdogs that were running are
-//! fed until the reset, and the deadline ends the capture, whatever hangs.
+//! fed until the reset, and the capture ends when its time is over or when nothing moves any more.
 
-use std::path::Path;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -9,17 +11,21 @@ use std::time::Duration;
 
 use capture_init::Memory;
 
-use crate::clock;
 use crate::console::Console;
-use crate::end;
 use crate::memory::Lowest;
 use crate::watchdog::{Named, Watchdogs};
+use crate::{alive, clock, end};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A watchdog is fed once a second: some allow only two seconds between meals.
 const LOOKS_PER_MEAL: u32 = 4;
 /// No deadline.
 const NEVER: u64 = u64::MAX;
+/// How long nothing may move. SCSI alone gives a disk some minutes, with its retries and resets.
+const LONGEST_SILENCE_MS: u64 = 600_000;
+/// Another limit, in seconds. The kernel passes words of its command line that it does not know to
+/// /init, as variables.
+const SILENCE_VARIABLE: &str = "capture_silence";
 
 /// The thread, from the outside.
 #[derive(Debug)]
@@ -40,16 +46,18 @@ impl Guard {
         };
         let (memory, deadline) = (guard.memory.clone(), guard.deadline.clone());
         let mut watchdogs = Watchdogs::new(root, console, guard.watchdogs.clone());
-        let of_thread = console.clone();
+        let (of_thread, limits) = (console.clone(), Limits::of(root));
         let started = thread::Builder::new().spawn(move || {
             for look in 0_u32.. {
                 memory.look();
-                if look.is_multiple_of(LOOKS_PER_MEAL) {
+                // A reset that hangs is the watchdogs' as well.
+                if look.is_multiple_of(LOOKS_PER_MEAL) && !end::is_overdue() {
                     watchdogs.look();
                 }
-                if clock::since_boot_ms() >= deadline.load(Ordering::Relaxed) {
-                    deadline.store(NEVER, Ordering::Relaxed);
-                    time_is_over(&of_thread);
+                if !end::has_begun()
+                    && let Some(why) = limits.why_end(deadline.load(Ordering::Relaxed))
+                {
+                    reset(&why, &of_thread);
                 }
                 thread::sleep(LOOK_EVERY);
             }
@@ -80,11 +88,82 @@ impl Guard {
     }
 }
 
+/// What must be true as long as the capture goes on.
+struct Limits {
+    /// The state of /init's main thread (proc_pid_stat(5)).
+    stat: PathBuf,
+    silence_ms: u64,
+}
+
+impl Limits {
+    fn of(root: &Path) -> Self {
+        let seconds = env::var(SILENCE_VARIABLE).ok().and_then(|text| text.parse::<u64>().ok());
+        let silence_ms = seconds.map_or(LONGEST_SILENCE_MS, |seconds| seconds.saturating_mul(1000));
+        Self { stat: root.join("proc/self/stat"), silence_ms }
+    }
+
+    /// Why the capture must end now, if it must.
+    fn why_end(&self, deadline_ms: u64) -> Option<String> {
+        let (what, sign_ms) = alive::last();
+        let now_ms = clock::since_boot_ms();
+        if now_ms >= deadline_ms {
+            return Some("the capture's time is over".to_owned());
+        }
+        if self.is_main_gone() {
+            return Some(format!("/init's main thread has died {what}, as it does of an oops"));
+        }
+        let is_silent = now_ms.saturating_sub(sign_ms) >= self.silence_ms;
+        let seconds = self.silence_ms / 1000;
+        is_silent.then(|| format!("nothing has moved for {seconds} s {what}"))
+    }
+
+    /// An oops ends one thread. The kernel does not panic while another thread of /init lives.
+    fn is_main_gone(&self) -> bool {
+        let stat = fs::read_to_string(&self.stat).unwrap_or_default();
+        // The name before it may have any characters.
+        let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
+        matches!(state, Some('Z' | 'X'))
+    }
+}
+
 /// Resets the machine, in another thread: a disk may delay it, and watchdogs are fed meanwhile.
-fn time_is_over(console: &Console) {
-    console.warn("the capture's time is over; what was written so far stays");
+fn reset(why: &str, console: &Console) {
+    end::begin();
+    console.warn(&format!("{why}; what was written so far stays"));
     let of_thread = console.clone();
     if thread::Builder::new().spawn(move || end::reset(&of_thread)).is_err() {
         end::reset(console);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(root: &Path, state: char, silence_ms: u64) -> Limits {
+        let stat = root.join("stat");
+        fs::write(&stat, format!("1 (init (x) R) {state} 0 1 1")).unwrap();
+        Limits { stat, silence_ms }
+    }
+
+    #[test]
+    fn capture_ends_when_its_main_thread_is_gone_or_nothing_moves() {
+        let root = tempfile::tempdir().unwrap();
+        alive::begin("while loading a module");
+        let why = |state, silence_ms| limits(root.path(), state, silence_ms).why_end(NEVER);
+        for state in ['R', 'S', 'D'] {
+            assert_eq!(why(state, LONGEST_SILENCE_MS), None, "{state}");
+        }
+        let died = "/init's main thread has died while loading a module, as it does of an oops";
+        assert_eq!(why('Z', LONGEST_SILENCE_MS).as_deref(), Some(died));
+        let silent = "nothing has moved for 0 s while loading a module";
+        assert_eq!(why('D', 0).as_deref(), Some(silent));
+    }
+
+    #[test]
+    fn deadline_ends_a_capture_that_moves() {
+        let root = tempfile::tempdir().unwrap();
+        let why = limits(root.path(), 'R', u64::MAX).why_end(0);
+        assert_eq!(why.as_deref(), Some("the capture's time is over"));
     }
 }

@@ -5,9 +5,9 @@
 
 use std::fs;
 
-use crate::child;
 use crate::console::Console;
 use crate::step::{Place, Step};
+use crate::{alive, child};
 
 /// In the initrd's root, which is memory.
 const FILE: &str = "/last-words.txt";
@@ -16,8 +16,9 @@ const LINES: usize = 100;
 
 /// Prints it.
 pub fn print(console: &Console) {
+    alive::begin("while reading the crashed kernel's log");
     let place = Place { path: FILE.into(), offset: 0, room: u64::MAX, is_partition: false };
-    let text = match child::run(&Step::Log, &place) {
+    let text = match child::save(&Step::Log, &place) {
         Ok(_) => fs::read_to_string(FILE).map_err(|error| error.to_string()),
         Err(trouble) => Err(trouble.words),
     };

@@ -15,6 +15,7 @@
 
 mod console; // messages
 mod clock;
+mod alive; // [0] what moved last, and when
 mod guard; // [0] beside the steps
 mod memory; // [0] how little memory was left
 mod watchdog; // [0] watchdogs that were running
@@ -27,7 +28,7 @@ mod folder; // [4] a folder in it
 mod partition; // [4] or a raw partition
 mod step; // what is done, where, with which result
 mod save; // [4…8] the order of steps
-mod child; // [5] a step in its own process
+mod child; // [2] [4] [5] what may die, in its own process
 mod output; // [5] where a step writes
 mod progress; // [5] how far it is
 mod log; // [4] the crashed kernel's log
@@ -83,6 +84,7 @@ fn capture(console: &Console) {
     for trouble in &troubles {
         console.warn(&format!("{trouble}; continuing without it"));
     }
+    alive::begin("before the first module");
     let guard = Guard::start(Path::new(ROOT), console);
     if !Path::new(child::VMCORE).exists() {
         let vmcore = child::VMCORE;
@@ -121,9 +123,10 @@ fn capture(console: &Console) {
     };
     record.times.target_ms = Some(clock::since_boot_ms());
     console.say(&format!("the target is {}", target.name()));
-    let mut run = |step: &_, place: &_| child::run(step, place);
+    let mut run = |step: &_, place: &_| child::save(step, place);
     let is_complete = save::save(&mut *target, &task, &mut record, &mut run, console);
     if is_complete {
+        alive::begin("while removing earlier dumps");
         for words in target.remove_earlier(task.keep) {
             console.say(&words);
         }
@@ -142,11 +145,13 @@ fn find(
     console: &Console,
 ) -> Result<Box<dyn Target>, Box<dyn std::error::Error>> {
     let (TaskTarget::Raw { disk: id } | TaskTarget::Directory { disk: id, .. }) = target;
+    alive::begin("while looking for the target");
     let device = disk::wait_for(Path::new(ROOT), id, disk::LONGEST_WAIT, console)?;
     console.say(&format!("{id} is {} of {} MiB", device.path.display(), device.bytes >> 20));
     Ok(match target {
         TaskTarget::Raw { .. } => Box::new(Partition::open(&device, record)?),
         TaskTarget::Directory { filesystem, path, .. } => {
+            alive::begin(format_args!("while mounting {}", device.path.display()));
             filesystem::mount_for_writing(&device, *filesystem)?;
             let (root, name) = (Path::new(filesystem::MOUNTED), device.path.to_string_lossy());
             let folder = Folder::create(root, path, &name, record.began);

@@ -1,7 +1,8 @@
 //! `[2]` Kernel modules, in the order of the task.
 //!
 //! *On entry* files in the initrd, compressed or not. *On exit* every module that can be loaded is
-//! loaded. One that cannot is reported, and the next one is tried: it may not be needed.
+//! loaded. One that cannot is reported, and the next one is tried: it may not be needed. Each is
+//! loaded by a process of its own, which an oops of the module ends.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -12,6 +13,8 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::system::finit_module;
 
+use crate::alive;
+use crate::child::{self, Job};
 use crate::console::Console;
 
 /// `MODULE_INIT_COMPRESSED_FILE` (include/uapi/linux/module.h): the kernel decompresses the file.
@@ -19,20 +22,31 @@ const COMPRESSED: i32 = 4;
 /// Extensions of compressed modules.
 const COMPRESSED_EXTENSIONS: [&str; 3] = ["xz", "zst", "gz"];
 
+/// Why a module is not loaded.
+#[derive(Debug, thiserror::Error)]
+enum NotLoaded {
+    /// The kernel rejects it, or its parameters.
+    #[error("{0}")]
+    Rejected(String),
+    /// The process ended meanwhile. A second try would wait for the first.
+    #[error(transparent)]
+    Ended(#[from] child::NoResult),
+}
+
 /// Loads all. Returns the troubles, in words.
 pub fn load_all(
     modules: &[String],
     parameters: &BTreeMap<String, String>,
     console: &Console,
 ) -> Vec<String> {
-    load_by(modules, parameters, console, load)
+    load_by(modules, parameters, console, in_process)
 }
 
 fn load_by(
     modules: &[String],
     parameters: &BTreeMap<String, String>,
     console: &Console,
-    load: fn(&Path, &str) -> io::Result<()>,
+    load: fn(&Path, &str) -> Result<(), NotLoaded>,
 ) -> Vec<String> {
     let mut troubles = Vec::new();
     if modules.is_empty() {
@@ -45,24 +59,37 @@ fn load_by(
     };
     for path in modules {
         let module = Path::new(path);
-        let mut result = Ok(());
-        if let Some(parameters) = parameters.get(path) {
-            result = load(module, parameters);
+        alive::begin(format_args!("while loading module {path}"));
+        let given = parameters.get(path).map_or("", String::as_str);
+        let mut result = load(module, given);
+        if let Err(NotLoaded::Rejected(error)) = &result
+            && !given.is_empty()
+        {
             // The module matters more than its parameters.
-            if let Err(error) = &result {
-                trouble(format!("module {path} cannot be loaded with {parameters:?}: {error}"));
-            }
-        }
-        if result.is_err() || !parameters.contains_key(path) {
+            trouble(format!("module {path} cannot be loaded with {given:?}: {error}"));
             result = load(module, "");
         }
         if let Err(error) = result {
-            trouble(format!("module {path} cannot be loaded: {}", in_words(&error)));
+            trouble(format!("module {path} cannot be loaded: {error}"));
             loaded -= 1;
         }
     }
     console.say(&format!("{loaded} of {} modules are loaded", modules.len()));
     troubles
+}
+
+fn in_process(module: &Path, parameters: &str) -> Result<(), NotLoaded> {
+    let job = Job::Load { module: module.to_owned(), parameters: parameters.to_owned() };
+    child::run::<Result<(), String>>(&job)?.map_err(NotLoaded::Rejected)
+}
+
+/// In the process: loads a module. Returns why it cannot be, in words.
+pub fn load_here(module: &Path, parameters: &str) -> Result<(), String> {
+    load(module, parameters).map_err(|error| match parameters.is_empty() {
+        true => in_words(&error),
+        // The parameters are the usual cause.
+        false => error.to_string(),
+    })
 }
 
 fn load(path: &Path, parameters: &str) -> io::Result<()> {
@@ -105,7 +132,8 @@ mod tests {
         let none = BTreeMap::new();
         let troubles = load_by(&modules, &none, &heard.console(), |path, _| {
             let is_compressed = path.extension().is_some_and(|extension| extension == "xz");
-            if is_compressed { Err(Errno::NOEXEC.into()) } else { Ok(()) }
+            let foreign = in_words(&Errno::NOEXEC.into());
+            if is_compressed { Err(NotLoaded::Rejected(foreign)) } else { Ok(()) }
         });
         let [trouble] = &troubles[..] else { panic!("{troubles:?}") };
         assert!(trouble.contains("/modules/b.ko.xz") && trouble.contains("another kernel"));
@@ -123,7 +151,7 @@ mod tests {
             load_by(&modules, &parameters.into(), &heard.console(), |path, given| {
                 match (path.to_str().unwrap(), given) {
                     ("/modules/a.ko", "x=1") | ("/modules/b.ko" | "/modules/c.ko", "") => Ok(()),
-                    _ => Err(Errno::INVAL.into()),
+                    _ => Err(NotLoaded::Rejected("Invalid argument".into())),
                 }
             });
         let [trouble] = &troubles[..] else { panic!("{troubles:?}") };
@@ -132,8 +160,26 @@ mod tests {
     }
 
     #[test]
+    fn module_whose_process_ends_is_named_and_not_tried_again() {
+        let heard = Heard::new();
+        let modules = ["/modules/a.ko", "/modules/b.ko"].map(String::from);
+        let parameters = [("/modules/a.ko".into(), "x=1".into())];
+        let troubles =
+            load_by(&modules, &parameters.into(), &heard.console(), |path, given| {
+                match (path.to_str().unwrap(), given) {
+                    ("/modules/a.ko", "x=1") => Err(child::NoResult::killed().into()),
+                    ("/modules/b.ko", "") => Ok(()),
+                    other => panic!("{other:?}"),
+                }
+            });
+        let [trouble] = &troubles[..] else { panic!("{troubles:?}") };
+        assert!(trouble.starts_with("module /modules/a.ko cannot be loaded: its process was"));
+        assert!(heard.log().contains("1 of 2 modules are loaded"), "{}", heard.log());
+    }
+
+    #[test]
     fn missing_file_is_an_error() {
-        let error = load(Path::new("/nowhere/a.ko.xz"), "").unwrap_err();
-        assert!(in_words(&error).contains("missing"), "{}", in_words(&error));
+        let error = load_here(Path::new("/nowhere/a.ko.xz"), "").unwrap_err();
+        assert!(error.contains("missing"), "{error}");
     }
 }

@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use rustix::fs::{FallocateFlags, fallocate};
 use vmcore_filter::Output;
 
+use crate::alive;
 use crate::step::Place;
 
 /// Memory has keys and passwords in it: only root may read a file with a part of it.
@@ -73,7 +74,9 @@ impl Output for Target {
         if !self.place.is_partition && self.written > self.place.room {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.file.write_all_at(bytes, at)
+        self.file.write_all_at(bytes, at)?;
+        alive::sign();
+        Ok(())
     }
 
     fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::alive;
 use crate::console::Console;
 
 const MESSAGE_EVERY_PERCENT: u64 = 5;
@@ -27,6 +28,7 @@ impl<'a> Progress<'a> {
 
     /// `done` of `of` are done, whatever they count, and `bytes` are written.
     pub fn is_at(&mut self, done: u64, of: u64, bytes: u64) {
+        alive::sign();
         let percent = (u128::from(done) * 100 / u128::from(of.max(1))) as u64;
         let seconds = self.began.elapsed().as_secs();
         let text = format!("{percent} %, {} MiB written, {seconds} s", bytes >> 20);

@@ -10,10 +10,10 @@
 
 use capture_init::{Record, State, Task};
 
-use crate::clock;
 use crate::console::Console;
 use crate::step::{Done, Place, Step, Trouble};
 use crate::target::Target;
+use crate::{alive, clock};
 
 /// Runs a step.
 pub type Run<'a> = dyn FnMut(&Step, &Place) -> Result<Done, Trouble> + 'a;
@@ -64,6 +64,7 @@ fn dump_steps(task: &Task) -> Vec<Step> {
 }
 
 fn log(target: &mut dyn Target, record: &mut Record, run: &mut Run<'_>, console: &Console) {
+    alive::begin("while saving the crashed kernel's log");
     let saved = run(&Step::Log, &target.log_place()).and_then(|done| match done {
         Done::Log { bytes, kernel, crash } => {
             target.log_saved(bytes).map_err(Trouble::target("the log does not reach the disk"))?;
@@ -94,6 +95,7 @@ fn dump(
     run: &mut Run<'_>,
     console: &Console,
 ) -> Result<Vec<String>, Trouble> {
+    alive::begin(format_args!("while writing {step}"));
     let place = target.dump_place(step);
     record.times.dump_ms = Some(clock::since_boot_ms());
     note(target, record, console);

@@ -8,7 +8,7 @@ use std::path::Path;
 use capture_init::{Format, RawHeader, State};
 
 use super::small_machine::{
-    DISK, RESET, SMALL_DISK, arm_partition, armed, await_messages, expect_end, fill_memory, setup,
+    DISK, RESET, SMALL_DISK, arm_partition, armed, expect_end, fill_memory, setup,
 };
 use crate::error::{Error, check, check_eq};
 use crate::machine::disk::{Bus, PARTITION_AT, part_uuid};
@@ -31,12 +31,6 @@ const KEYS_WORK: &str = "--append sysrq_always_enabled";
 /// Kills the process with the most memory, as if memory had run out
 /// (Documentation/admin-guide/sysrq.rst).
 const KILL: &str = "alt-sysrq-f";
-/// How long a capture on a disk that hangs may take, in seconds.
-const TIMEOUT: u64 = 20;
-/// How much longer /init waits for the disk before the reset, in seconds (`MOST_SYNC`), and what a
-/// busy host may add.
-const MOST_SYNC: u64 = 20;
-const SLACK: u64 = 10;
 
 table! {
     "capture-full", [], full,
@@ -65,10 +59,6 @@ table! {
     "capture-module", [], module,
         "the first of two modules cannot be loaded: /init says why, loads the next, and ends \
          without a target",
-        lab: Like("capture-full");
-    "capture-disk-hangs", [], disk_hangs,
-        "the disk hangs during the dump: the machine is reset when time is over and the disk has \
-         had its time to answer",
         lab: Like("capture-full");
     "capture-no-console", [], no_console,
         "no console of the capture kernel works: the dump is complete, and the machine is reset",
@@ -217,28 +207,6 @@ fn module(stage: &mut Stage<'_>) -> Result<(), Error> {
     ];
     expect_end(&mut crashed, &said)?;
     check!(!RawHeader::is_ours(&start(&image)?), "the partition: expected no header")
-}
-
-fn disk_hangs(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let options = format!("--capture-timeout {TIMEOUT}");
-    // The kernel gives up on an NVMe drive or a SCSI disk that does not answer, not on this one.
-    let mut first = armed(stage, SetupDisk::of(Bus::VirtioBlk, DISK), &options)?;
-    fill_memory(&mut first)?;
-    let image = first.disk(0);
-    let mut crashed = first.panic(None)?;
-    let announced = format!("the machine is reset after {TIMEOUT} s at the latest");
-    let began = crashed.vm.await_words("the announcement", &announced)?.at;
-    crashed.await_words("the dump has begun", " MiB written, ")?;
-    crashed.vm.monitor.hang_writes(0)?;
-    crashed.stage.outcome.now("the disk hangs");
-    let said = ["the capture's time is over", "the disk still does not answer after 20 s"];
-    await_messages(&mut crashed, &said)?;
-    let took = crashed.vm.await_words("the reset", RESET)?.at.duration_since(began).as_secs();
-    let most = TIMEOUT + MOST_SYNC + SLACK;
-    check!(took <= most, "the reset: expected within {most} s, found after {took} s")?;
-    crashed.stage.outcome.fact("announcement to reset", format!("{took} s"));
-    crashed.orderly_reset()?;
-    check_eq!(Saved::record_in_partition(&image)?.state, State::Writing, "state in the record")
 }
 
 fn log_unreadable(stage: &mut Stage<'_>) -> Result<(), Error> {
