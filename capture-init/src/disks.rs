@@ -5,24 +5,20 @@
 //! partition tables.
 
 mod partition_table; // GPT and MSDOS
+mod search; // asks disks, and waits no longer than it may
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use partition_table::{Table, TableError};
+use search::Answer;
+pub use search::{LONGEST_ANSWER, Search, in_time};
 
 use crate::DiskId;
 
 /// Unit of `size` in sysfs.
 const SECTOR: u64 = 512;
-/// Logical block length of a disk that does not say.
-const DEFAULT_BLOCK: u64 = 512;
-/// Bytes before the serial number in a SCSI VPD page 0x80 (SPC-5, §7.8.18).
-const VPD_HEADER: usize = 4;
-/// Where a disk has its serial number, from the directory in /sys/class/block.
-const SERIALS: [&str; 2] = ["serial", "device/serial"];
-const VPD_SERIAL: &str = "device/vpd_pg80";
 /// Names of block devices that are memory, parts of other disks, or have removable media.
 const NOT_DISKS: [&str; 8] = ["dm-", "md", "loop", "ram", "zram", "sr", "fd", "nbd"];
 
@@ -37,6 +33,13 @@ pub struct Disk {
     pub partitions: Vec<Partition>,
     /// Why its partitions have no ids.
     pub table_error: Option<TableError>,
+}
+
+impl Disk {
+    /// Whether it did not answer in time, so that its ids are unknown.
+    pub fn is_silent(&self) -> bool {
+        matches!(self.table_error, Some(TableError::Silent))
+    }
 }
 
 /// A partition.
@@ -72,6 +75,16 @@ pub enum NotFound {
         /// What there is instead.
         seen: String,
     },
+    /// None of those that answer has it.
+    #[error("no disk or partition that answers has {id}; no answer from {silent}; {seen}")]
+    Silent {
+        /// The id, in words.
+        id: String,
+        /// The names of the disks that do not answer.
+        silent: String,
+        /// What there is.
+        seen: String,
+    },
     /// Several have it, such as a disk and its copy. Writing to one of them is a gamble.
     #[error(
         "{id} is not unique: {first} and {second} have it; detach one of them, or change its id"
@@ -84,6 +97,13 @@ pub enum NotFound {
         /// Another.
         second: String,
     },
+}
+
+impl DiskId {
+    /// Whether it is found only by reading partition tables.
+    pub fn needs_tables(&self) -> bool {
+        matches!(self, Self::PartUuid(_))
+    }
 }
 
 impl fmt::Display for DiskId {
@@ -104,17 +124,18 @@ pub fn names(root: &Path) -> Vec<String> {
     names
 }
 
-/// All disks with their partitions, sorted by name. Each disk's first blocks are read.
-pub fn list(root: &Path) -> Vec<Disk> {
-    let names = names(root);
-    let is_whole = |name: &&String| {
-        let sys = root.join("sys/class/block").join(name);
-        !NOT_DISKS.iter().any(|prefix| name.starts_with(prefix))
-            && !sys.join("partition").exists()
-            // A path to an NVMe disk, such as nvme0c0n1, has the disk's serial number and no node.
-            && number(&sys.join("hidden")) != Some(1)
-    };
-    names.iter().filter(is_whole).map(|name| disk(root, name, &names)).collect()
+/// All disks with their partitions, sorted by name. If `reads_tables`, each disk's first blocks are
+/// read. A disk that does not answer for [`LONGEST_ANSWER`] is listed without ids.
+pub fn list(root: &Path, reads_tables: bool) -> Vec<Disk> {
+    Search::new(root, reads_tables).look(LONGEST_ANSWER)
+}
+
+fn is_whole(root: &Path, name: &str) -> bool {
+    let sys = root.join("sys/class/block").join(name);
+    !NOT_DISKS.iter().any(|prefix| name.starts_with(prefix))
+        && !sys.join("partition").exists()
+        // A path to an NVMe disk, such as nvme0c0n1, has the disk's serial number and no node.
+        && number(&sys.join("hidden")) != Some(1)
 }
 
 /// The device with this id.
@@ -133,7 +154,15 @@ pub fn find(disks: &[Disk], id: &DiskId) -> Result<Device, NotFound> {
             .collect(),
     };
     match (found.pop(), found.pop()) {
-        (None, _) => Err(NotFound::None { id: id.to_string(), seen: seen(disks) }),
+        (None, _) => {
+            let silent = disks.iter().filter(|disk| disk.is_silent());
+            let names: Vec<_> = silent.map(|disk| disk.device.name.as_str()).collect();
+            let (id, seen) = (id.to_string(), seen(disks));
+            Err(match names.is_empty() {
+                true => NotFound::None { id, seen },
+                false => NotFound::Silent { id, silent: names.join(", "), seen },
+            })
+        }
         (Some(device), None) => Ok(device.clone()),
         (Some(second), Some(first)) => Err(NotFound::Ambiguous {
             id: id.to_string(),
@@ -143,14 +172,9 @@ pub fn find(disks: &[Disk], id: &DiskId) -> Result<Device, NotFound> {
     }
 }
 
-fn disk(root: &Path, name: &str, names: &[String]) -> Disk {
+fn describe(root: &Path, name: &str, names: &[String], answer: Answer) -> Disk {
     let sys = root.join("sys/class/block").join(name);
-    let device = device(root, name);
-    let block_len = number(&sys.join("queue/logical_block_size")).unwrap_or(DEFAULT_BLOCK);
-    let table = File::open(&device.path)
-        .map_err(TableError::from)
-        .and_then(|file| Table::read(&file, block_len));
-    let (table, table_error) = match table {
+    let (table, table_error) = match answer.table {
         Ok(table) => (table, None),
         Err(error) => (Table::None, Some(error)),
     };
@@ -162,11 +186,11 @@ fn disk(root: &Path, name: &str, names: &[String]) -> Disk {
         .map(|(number, name)| {
             let number = number as u32;
             let part_uuid = table.part_uuid(number);
-            Partition { device: self::device(root, name), number, part_uuid }
+            Partition { device: device(root, name), number, part_uuid }
         })
         .collect();
     partitions.sort_by_key(|partition| partition.number);
-    Disk { device, serial: serial(&sys), partitions, table_error }
+    Disk { device: device(root, name), serial: answer.serial, partitions, table_error }
 }
 
 fn device(root: &Path, name: &str) -> Device {
@@ -177,16 +201,6 @@ fn device(root: &Path, name: &str) -> Device {
         path: root.join("dev").join(name.replace('!', "/")),
         bytes: sectors.unwrap_or(0).saturating_mul(SECTOR),
     }
-}
-
-fn serial(sys: &Path) -> Option<String> {
-    let text = SERIALS.iter().find_map(|file| fs::read_to_string(sys.join(file)).ok());
-    let text = text.or_else(|| {
-        let page = fs::read(sys.join(VPD_SERIAL)).ok()?;
-        String::from_utf8(page.get(VPD_HEADER..)?.to_vec()).ok()
-    })?;
-    let trimmed = text.trim_matches(|char: char| char.is_whitespace() || char == '\0');
-    (!trimmed.is_empty()).then(|| trimmed.to_owned())
 }
 
 fn number(path: &Path) -> Option<u64> {

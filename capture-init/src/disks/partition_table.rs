@@ -52,6 +52,9 @@ pub enum TableError {
     /// The disk cannot be read.
     #[error("cannot be read: {0}")]
     Read(#[from] io::Error),
+    /// The disk did not answer in time.
+    #[error("does not answer")]
+    Silent,
     /// The GPT is damaged.
     #[error("has a damaged GPT: {what} is {value:#x}, expected {expected:#x}")]
     Damaged {

@@ -1,7 +1,10 @@
 //! Disks of made-up machines: a tree with /sys and /dev.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FileType, Mode};
 
 use super::partition_table::example;
 use super::*;
@@ -36,8 +39,17 @@ impl Tree {
         }
     }
 
+    /// The disk does not answer: a pipe into which nothing is written.
+    fn silence(&self, name: &str) -> PathBuf {
+        let node = self.root().join("dev").join(name);
+        fs::remove_file(&node).unwrap();
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &node, FileType::Fifo, mode, 0).unwrap();
+        node
+    }
+
     fn find(&self, id: DiskId) -> Result<String, NotFound> {
-        find(&list(self.root()), &id).map(|device| device.name)
+        find(&list(self.root(), id.needs_tables()), &id).map(|device| device.name)
     }
 }
 
@@ -54,7 +66,7 @@ fn partition_is_found_by_its_guid() {
     let tree = Tree::new();
     tree.disk("vda", &example::msdos(7), &[1]);
     tree.disk("vdb", &example::gpt(512), &[1, 3]);
-    let found = find(&list(tree.root()), &part(example::GUID)).unwrap();
+    let found = find(&list(tree.root(), true), &part(example::GUID)).unwrap();
     assert_eq!(found.name, "vdb3");
     assert_eq!(found.path, tree.root().join("dev/vdb3"));
     assert_eq!(found.bytes, 64 << 20);
@@ -133,4 +145,38 @@ fn devices_on_other_disks_are_not_looked_at() {
     tree.disk("dm-0", &example::gpt(512), &[3]);
     tree.disk("vda", &example::gpt(512), &[3]);
     assert_eq!(tree.find(part(example::GUID)).unwrap(), "vda3");
+}
+
+#[test]
+fn disk_that_does_not_answer_does_not_stop_the_search_for_another() {
+    let tree = Tree::new();
+    tree.disk("vda", &[], &[1]);
+    let node = tree.silence("vda");
+    tree.disk("vdb", &example::gpt(512), &[3]);
+    let mut search = Search::new(tree.root(), true);
+    for _ in 0..2 {
+        let disks = search.look(Duration::from_millis(500));
+        assert_eq!(find(&disks, &part(example::GUID)).unwrap().name, "vdb3");
+        let error = find(&disks, &part("other")).unwrap_err().to_string();
+        let words =
+            "no disk or partition that answers has partition UUID other; no answer from vda";
+        assert!(error.starts_with(words), "{error}");
+        assert!(error.contains("vda of 1024 MiB (no serial number), which does not answer"));
+    }
+    // It answers at last.
+    drop(File::options().write(true).open(node).unwrap());
+    while search.look(Duration::ZERO)[0].is_silent() {}
+}
+
+#[test]
+fn disk_is_found_by_its_serial_number_without_a_read_of_any() {
+    let tree = Tree::new();
+    for name in ["vda", "vdb"] {
+        tree.disk(name, &[], &[]);
+        tree.silence(name);
+    }
+    tree.write("sys/class/block/vdb/serial", "dump-0");
+    assert_eq!(tree.find(serial("dump-0")).unwrap(), "vdb");
+    let error = tree.find(serial("other")).unwrap_err();
+    assert!(matches!(error, NotFound::None { .. }), "{error}");
 }

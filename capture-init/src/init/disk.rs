@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use capture_init::DiskId;
-use capture_init::disks::{self, Device, NotFound};
+use capture_init::disks::{self, Device, Disk, LONGEST_ANSWER, NotFound, Search};
 
 use crate::console::Console;
 
@@ -29,12 +29,15 @@ pub fn wait_for(
     console: &Console,
 ) -> Result<Device, NotFound> {
     let began = Instant::now();
+    let (mut search, mut silent) = (Search::new(root, id.needs_tables()), Vec::new());
     let (mut names, mut error, mut read_at) = (Vec::new(), None, began);
     loop {
         let now = disks::names(root);
         if error.is_none() || now != names || read_at.elapsed() >= READ_EVERY {
             (names, read_at) = (now, Instant::now());
-            match disks::find(&disks::list(root), id) {
+            let disks = search.look(LONGEST_ANSWER);
+            name_silent(&disks, &mut silent, console);
+            match disks::find(&disks, id) {
                 // Its node appears a moment after its directory in /sys.
                 Ok(device) if device.path.exists() || began.elapsed() >= longest => {
                     return Ok(device);
@@ -57,10 +60,23 @@ pub fn wait_for(
     }
 }
 
+/// Says which disks do not answer, each once.
+fn name_silent(disks: &[Disk], named: &mut Vec<String>, console: &Console) {
+    for disk in disks.iter().filter(|disk| disk.is_silent()) {
+        let name = &disk.device.name;
+        if !named.contains(name) {
+            let seconds = LONGEST_ANSWER.as_secs();
+            console.warn(&format!("{name} does not answer for {seconds} s; continuing without it"));
+            named.push(name.clone());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::console::heard::Heard;
+    use rustix::fs::{FileType, Mode};
     use std::fs;
 
     fn disk_appears(root: &Path) {
@@ -87,6 +103,20 @@ mod tests {
         });
         assert_eq!(found.unwrap().bytes, 4096);
         assert!(heard.log().contains("waiting up to 90 s"), "{}", heard.log());
+    }
+
+    #[test]
+    fn disk_that_does_not_answer_is_named_once() {
+        let heard = Heard::new();
+        disk_appears(heard.root());
+        let node = heard.root().join("dev/vdb");
+        fs::remove_file(&node).unwrap();
+        let (kind, mode) = (FileType::Fifo, Mode::RUSR | Mode::WUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &node, kind, mode, 0).unwrap();
+        let disks = Search::new(heard.root(), true).look(Duration::from_millis(100));
+        let mut named = Vec::new();
+        (0..2).for_each(|_| name_silent(&disks, &mut named, &heard.console()));
+        assert_eq!(heard.log().matches("vdb does not answer for 5 s").count(), 1);
     }
 
     #[test]

@@ -58,9 +58,9 @@ pub fn reset(console: &Console) -> ! {
     begin();
     let (done, is_done) = mpsc::channel();
     let synced = thread::Builder::new().spawn(move || {
-        rustix::fs::sync();
-        // If nothing is mounted, nothing is lost.
+        // If nothing is mounted, nothing is lost. Another disk may hang, for which sync(2) waits.
         let _ = unmount(MOUNTED, UnmountFlags::empty());
+        rustix::fs::sync();
         // The receiver is gone if it no longer waits.
         let _ = done.send(());
     });

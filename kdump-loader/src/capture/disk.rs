@@ -6,8 +6,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use capture_init::disks::TableError;
-use capture_init::{DiskId, disks};
+use capture_init::DiskId;
+use capture_init::disks::{self, TableError};
 use rustix::io::Errno;
 
 use super::error::{Error, Refused};
@@ -47,7 +47,7 @@ impl Disk {
 
     /// The device with this identifier.
     pub fn with_id(files: Files<'_>, id: &DiskId) -> Result<Self, Error> {
-        let disks = disks::list(files.root());
+        let disks = disks::list(files.root(), id.needs_tables());
         let found = disks::find(&disks, id);
         let is_partition = matches!(id, DiskId::PartUuid(_));
         if let (Err(disks::NotFound::None { .. }), true) = (&found, is_partition)
@@ -81,7 +81,7 @@ impl Disk {
 
     /// Its identifier, which no other device has.
     pub fn id(&self, files: Files<'_>) -> Result<DiskId, Error> {
-        let disks = disks::list(files.root());
+        let disks = disks::list(files.root(), self.is_partition);
         let partition = || disks.iter().flat_map(|disk| &disk.partitions);
         let (id, what) = if self.is_partition {
             let this = partition().find(|partition| partition.device.name == self.name);
@@ -98,6 +98,7 @@ impl Disk {
         let whole = self.whole().file_name().unwrap_or_default();
         let disk = disks.into_iter().find(|disk| *disk.device.name == *whole);
         match disk.and_then(|disk| Some((disk.device.path, disk.table_error?))) {
+            Some((path, TableError::Silent)) => Err(Error::Silent { path }),
             Some((path, source)) if self.is_partition => Err(Error::Table { path, source }),
             _ => Err(Refused::Anonymous { device: self.node(), what }.into()),
         }
@@ -163,7 +164,8 @@ fn unread(disk: disks::Disk) -> Option<(PathBuf, TableError)> {
         TableError::Read(error) if error.raw_os_error() == Some(NO_MEDIUM) => None,
         TableError::Read(error) if error.kind() == ErrorKind::UnexpectedEof => None,
         error @ TableError::Read(_) => Some((disk.device.path, error)),
-        TableError::Damaged { .. } => None,
+        // `disks::find` has named it.
+        TableError::Silent | TableError::Damaged { .. } => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use capture_init::disks::{NotFound, TableError};
+use capture_init::disks::{LONGEST_ANSWER, NotFound, TableError};
 use loader::files::read;
 
 /// What to do about a target that this program's /init cannot reach.
@@ -265,6 +265,16 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The disk did not answer in time.
+    #[error(
+        "{} does not answer for {} s, so its content is unknown; the kernel's messages may say why",
+        path.display(),
+        LONGEST_ANSWER.as_secs()
+    )]
+    Silent {
+        /// Its node.
+        path: PathBuf,
+    },
     /// The table that has the target's PARTUUID cannot be read, or is damaged.
     #[error("the PARTUUID of the target is unknown: the partition table of {}", path.display())]
     Table {
@@ -286,4 +296,11 @@ pub enum Error {
          the program with `cargo xtask build`"
     )]
     NoInit,
+}
+
+impl Error {
+    /// Whether a disk that does not answer is the cause: then nothing is known of the target.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Silent { .. } | Self::Device(NotFound::Silent { .. }))
+    }
 }

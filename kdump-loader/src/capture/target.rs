@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
+use capture_init::disks::in_time;
 use capture_init::{DiskId, Filesystem, Target, signatures};
 
 use super::disk::{self, Disk};
@@ -79,10 +80,15 @@ fn expect_filesystem(files: Files<'_>, disk: &Disk, filesystem: Filesystem) -> R
         Filesystem::Xfs => (signatures::XFS, "xfs"),
     };
     let path = files.outside(disk.node());
-    let looked = File::open(&path).and_then(|device| match signatures::holds(&device, expected)? {
-        true => Ok(None),
-        false => Ok(Some(signatures::content(&device)?.unwrap_or("nothing"))),
+    let node = path.clone();
+    let looked = in_time(move || {
+        let device = File::open(node)?;
+        match signatures::holds(&device, expected)? {
+            true => Ok(None),
+            false => Ok(Some(signatures::content(&device)?.unwrap_or("nothing"))),
+        }
     });
+    let looked = looked.ok_or_else(|| Error::Silent { path: path.clone() })?;
     match looked.map_err(|source| Error::Read { path, source })? {
         None => Ok(()),
         Some(found) => {
@@ -98,7 +104,9 @@ fn expect_free(files: Files<'_>, disk: &Disk) -> Result<(), Error> {
         return Err(occupied(user));
     }
     let path = files.outside(disk.node());
-    let content = File::open(&path).and_then(|device| signatures::content(&device));
+    let node = path.clone();
+    let content = in_time(|| File::open(node).and_then(|device| signatures::content(&device)));
+    let content = content.ok_or_else(|| Error::Silent { path: path.clone() })?;
     match content.map_err(|source| Error::Read { path, source })? {
         Some(content) => Err(occupied(format!("it has {content}"))),
         None => Ok(()),

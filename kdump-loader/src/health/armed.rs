@@ -151,6 +151,9 @@ fn without_target(
     if !armed.is_none_or(is_usable) {
         return None;
     }
+    if error.is_silence() {
+        return Some(cannot_look(&error));
+    }
     let message =
         format!("a reload would fail, because of the config's `capture`: {}", in_full(&error));
     Some(Finding::new(Code::ConfigUnusable, message))
@@ -206,10 +209,10 @@ fn unchanged(root: &Path, record: &Record, program: &Path) -> Origin {
         .iter()
         .filter_map(|(key, file)| Some((key.clone(), now(key, &file.path).ok()?)));
     let place = origin.options.get("capture").and_then(|text| Place::parse(text).ok());
-    let target = place.and_then(|place| capture::target_now(root, &place).ok());
+    let target = place.map(|place| capture::target_now(root, &place));
     let captures = origin.options.contains_key("capture");
     let watchdogs = if captures { capture::watchdogs_now(root) } else { Vec::new() };
-    Origin { files: files.collect(), target, watchdogs, ..origin }
+    Origin { files: files.collect(), watchdogs, ..origin.clone() }.with_target(target)
 }
 
 /// Checks that the kernel's next update of the elfcorehdr fits: one program header for each memory

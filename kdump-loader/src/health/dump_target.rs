@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::cannot_look;
 use super::capture::Capture;
 use super::files::Files;
 use super::saver::Service;
@@ -117,15 +118,16 @@ pub(super) fn look(
             let leaves = if kept == 0 { Leaves::Nothing } else { Leaves::Bytes(kept) };
             room(directory, device::free(files, &path, leaves), kept, need, findings);
         }
-        Target::Device { device, directory } => match device::block_device(files, device) {
-            None => {
+        Target::Device { device, directory } => match device::find(files, device) {
+            Err(error) => findings.push(cannot_look(&error)),
+            Ok(None) => {
                 let message = format!("the dump goes to {device}, which is not on this machine");
                 findings.push(
                     Finding::new(Code::TargetMissing, message)
                         .remedy("correct the settings of the service, or attach the device"),
                 );
             }
-            Some(block) => {
+            Ok(Some(block)) => {
                 encrypted(files, capture, &block, device, findings);
                 unseen(files, capture, &block, device, findings);
                 if device::is_in_memory(files, &block) {

@@ -11,6 +11,7 @@ use loader::describe::listing::Listing;
 use loader::files::identity::FileIdentity;
 use loader::machine::{Machine, Present, example};
 use loader::request::{self, Request};
+use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
 
 use super::*;
@@ -260,6 +261,11 @@ fn initrd_of_capture_is_known_to_save_the_dump_to_its_target() {
     // As if another disk had taken its place.
     armed.write("dev/vdb", "");
     assert_eq!(armed.found(), ["room_to_spare", "target_missing"]);
+    // Its disk does not answer: a pipe into which nothing is written.
+    fs::remove_file(armed.path("dev/vdb")).unwrap();
+    let (kind, mode) = (FileType::Fifo, Mode::RUSR | Mode::WUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, armed.path("dev/vdb"), kind, mode, 0).unwrap();
+    assert_eq!(armed.found(), ["room_to_spare", "cannot_look"]);
 }
 
 #[test]

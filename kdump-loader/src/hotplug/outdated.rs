@@ -243,7 +243,8 @@ impl Armed {
             }
         }
         let capture = wished.options.get("capture");
-        if origin.options.get("capture") == capture && origin.target != wished.target {
+        let is_elsewhere = !wished.is_silent && origin.target != wished.target;
+        if origin.options.get("capture") == capture && is_elsewhere {
             reasons.push(Reason::TargetChanged { target: capture.cloned().unwrap_or_default() });
         }
         let is_new = |name: &&String| !origin.watchdogs.contains(name);

@@ -30,6 +30,9 @@ pub struct Origin {
     /// Where the /init of `--capture` saves the dump.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// Whether the target is unknown, because a disk does not answer now.
+    #[serde(skip)]
+    pub is_silent: bool,
     /// The watchdogs that its /init feeds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watchdogs: Vec<String>,
@@ -57,11 +60,19 @@ impl Origin {
                 .extend(path.and_then(|path| Some((key.to_owned(), FileIdentity::of(path).ok()?))));
         }
         files.extend(FileIdentity::of(program).ok().map(|identity| (PROGRAM.to_owned(), identity)));
-        let target =
-            options.capture.as_ref().and_then(|place| capture::target_now(root, place).ok());
+        let target = options.capture.as_ref().map(|place| capture::target_now(root, place));
         let watchdogs = options.capture.iter().flat_map(|_| capture::watchdogs_now(root)).collect();
         let options = options.words();
-        Self { options, files, target, watchdogs, initrd_len: None, room: None }
+        let origin = Self { options, files, watchdogs, ..Self::default() };
+        origin.with_target(target)
+    }
+
+    /// The same, with the target as it was found now, if the options name one.
+    pub fn with_target(mut self, found: Option<Result<Target, capture::Error>>) -> Self {
+        self.is_silent =
+            found.as_ref().is_some_and(|it| it.as_ref().is_err_and(capture::Error::is_silence));
+        self.target = found.and_then(Result::ok);
+        self
     }
 
     /// The same, with the files in the initrd of an `armed` image as they are now.

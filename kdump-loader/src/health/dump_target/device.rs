@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use capture_init::disks;
+use capture_init::disks::{self, NotFound};
 
 use super::super::files::Files;
 use crate::capture::Place;
@@ -18,6 +18,11 @@ const MEMORY: [&str; 2] = ["zram", "ram"];
 
 /// The directory in /sys of a device that is named by its path or as in fstab(5).
 pub fn block_device(files: Files<'_>, name: &str) -> Option<String> {
+    find(files, name).ok().flatten()
+}
+
+/// The same; an error if a disk that does not answer may have it.
+pub fn find(files: Files<'_>, name: &str) -> Result<Option<String>, NotFound> {
     let by = [
         ("UUID=", "by-uuid"),
         ("LABEL=", "by-label"),
@@ -34,27 +39,31 @@ pub fn block_device(files: Files<'_>, name: &str) -> Option<String> {
     // udev writes UUIDs in lower case; the kernel compares them without case (`match_dev_by_uuid`,
     // block/early-lookup.c).
     let lower = || name.contains("UUID=").then(|| path.to_ascii_lowercase());
-    let found = files
-        .real_name(&path)
-        .ok()
-        .or_else(|| files.real_name(lower()?).ok())
-        .or_else(|| by_id(files, name))?;
+    let found = files.real_name(&path).ok().or_else(|| files.real_name(lower()?).ok());
+    let found = match found {
+        Some(found) => Some(found),
+        None => by_id(files, name)?,
+    };
+    let Some(found) = found else { return Ok(None) };
     let block = format!("sys/class/block/{found}");
     if files.exists(&block) {
-        return Some(block);
+        return Ok(Some(block));
     }
     // Without udev, /dev/mapper/NAME is the device's own node instead of a link to dm-N.
     let blocks = files.names("sys/class/block");
-    blocks
-        .iter()
-        .map(|name| format!("sys/class/block/{name}"))
-        .find(|block| files.line(format!("{block}/dm/name")).is_some_and(|name| name == found))
+    let mut blocks = blocks.iter().map(|name| format!("sys/class/block/{name}"));
+    Ok(blocks
+        .find(|block| files.line(format!("{block}/dm/name")).is_some_and(|name| name == found)))
 }
 
 /// The device with an identifier that `--capture` takes, without udev's links.
-fn by_id(files: Files<'_>, name: &str) -> Option<String> {
-    let id = Place::parse(name).ok()?.id()?;
-    Some(disks::find(&disks::list(files.root()), &id).ok()?.name)
+fn by_id(files: Files<'_>, name: &str) -> Result<Option<String>, NotFound> {
+    let Some(id) = Place::parse(name).ok().and_then(|place| place.id()) else { return Ok(None) };
+    match disks::find(&disks::list(files.root(), id.needs_tables()), &id) {
+        Ok(device) => Ok(Some(device.name)),
+        Err(error @ NotFound::Silent { .. }) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// A label in the encoding of udev's links (`encode_devnode_name` of systemd).

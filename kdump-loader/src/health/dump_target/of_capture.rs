@@ -52,7 +52,10 @@ fn unusable(made: &Made, error: &Error) -> Finding {
         None => made.place.to_string(),
     };
     match error {
-        Error::Read { .. } | Error::Table { .. } => {
+        Error::Read { .. }
+        | Error::Table { .. }
+        | Error::Silent { .. }
+        | Error::Device(NotFound::Silent { .. }) => {
             let message = format!("whether {place} takes the dump is unknown: {}", in_full(error));
             Finding::new(Code::CannotLook, message)
         }

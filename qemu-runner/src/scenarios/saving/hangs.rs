@@ -2,7 +2,9 @@
 
 use capture_init::State;
 
-use super::small_machine::{DISK, RESET, armed, await_messages, fill_memory};
+use super::small_machine::{
+    DISK, RESET, arm_partition, armed, await_messages, expect_end, fill_memory, setup,
+};
 use crate::error::{Error, check, check_eq};
 use crate::machine::disk::Bus;
 use crate::scenario::table;
@@ -25,12 +27,35 @@ table! {
         "the disk hangs during the dump, and the capture's time has no limit: the machine is reset \
          when nothing has moved for a while",
         lab: Like("capture-full");
+    "capture-sick-disk", [], sick_disk,
+        "another disk beside the target's does not answer: /init names it, and saves the dump",
+        lab: Like("capture-full");
 }
 
 fn in_time(stage: &mut Stage<'_>) -> Result<(), Error> {
     let options = format!("--capture-timeout {TIMEOUT}");
     let began = format!("the machine is reset after {TIMEOUT} s at the latest");
     hang(stage, &options, Some(&began), "the capture's time is over")
+}
+
+fn sick_disk(stage: &mut Stage<'_>) -> Result<(), Error> {
+    // The kernel looks for the partitions of SCSI disks beside each other.
+    let disk = SetupDisk::of(Bus::VirtioScsi, DISK);
+    let mut setup = setup(disk);
+    setup.disks.push(disk);
+    let mut first = stage.boot(&setup)?;
+    first.load_drivers()?;
+    arm_partition(&mut first, "")?;
+    first.vm.monitor.hang_reads(1)?;
+    // The first read of either disk still ends. That of the target has no limit.
+    first.vm.run_ok("for disk in /dev/sd[ab]; do dd if=$disk of=/dev/null bs=4k count=1; done")?;
+    first.vm.run_ok("echo 3 >/proc/sys/vm/drop_caches")?;
+    first.note("disk 1 does not answer any more");
+    let image = first.disk(0);
+    let mut crashed = first.panic(None)?;
+    let said = [" does not answer for 5 s; continuing without it", "the dump is saved in ", RESET];
+    expect_end(&mut crashed, &said)?;
+    check_eq!(Saved::in_partition(&image)?.record.state, State::Complete, "state in the record")
 }
 
 /// Ten minutes, which a test does not wait.
