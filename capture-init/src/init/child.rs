@@ -129,7 +129,7 @@ fn save_here(step: &Step, place: &Place) -> Result<Done, Trouble> {
     let (vmcore, console) = (Path::new(VMCORE), Console::new(Path::new("/")));
     match step {
         Step::Log => log::save(vmcore, place),
-        Step::Makedumpfile(arguments) => makedumpfile::save(arguments, vmcore, place),
+        Step::Makedumpfile(arguments) => makedumpfile::save(arguments, vmcore, place, &console),
         Step::Filter(level) => filter::save(vmcore, *level, place, &console),
         Step::Copy => copy::save(vmcore, place, &console),
     }
