@@ -1,7 +1,8 @@
 //! `[8]` Which earlier dumps stay.
 //!
-//! *On entry* the new dump is complete. *On exit* there are at most as many dumps, and bytes of
-//! dumps, as the task allows. Only folders with a time as their name, and with no file but ours,
+//! *On entry* the new dump is complete. *On exit* there are at most as many captures, and bytes of
+//! them, as the task allows. Complete dumps take the places first: a capture without a complete dump
+//! costs none of them its place. Only folders with a time as their name, and with no file but ours,
 //! are removed or counted.
 
 use std::ffi::OsStr;
@@ -26,10 +27,12 @@ struct Earlier {
     files: Vec<PathBuf>,
     /// Bytes on the medium.
     bytes: u64,
+    /// Whether it has a dump that got its name, which only a complete one does.
+    is_complete: bool,
 }
 
-/// Removes earlier dumps in `parent`, the oldest first. `new` stays. Returns what happened, in
-/// words.
+/// Removes earlier dumps in `parent`, the oldest first, but those that are incomplete before all
+/// complete ones. `new` stays. Returns what happened, in words.
 pub fn remove_earlier(parent: &Path, new: &OsStr, keep: Keep) -> Vec<String> {
     let mut words = Vec::new();
     let mut names: Vec<_> = fs::read_dir(parent)
@@ -39,32 +42,36 @@ pub fn remove_earlier(parent: &Path, new: &OsStr, keep: Keep) -> Vec<String> {
         .map(|entry| entry.file_name())
         .filter(|name| name != new && name.to_str().is_some_and(utc::is_name))
         .collect();
-    // Names sort by time.
-    names.sort();
-    let mut count = 1;
-    let mut bytes = earlier(&parent.join(new)).map_or(0, |new| new.map_or(0, |new| new.bytes));
-    for name in names.into_iter().rev() {
+    // Names sort by time. The newest comes first.
+    names.sort_by(|one, other| other.cmp(one));
+    let mut folders = Vec::new();
+    for name in names {
         let path = parent.join(&name);
-        let folder = match earlier(&path) {
-            Ok(Some(folder)) => folder,
-            Ok(None) => continue,
+        match earlier(&path) {
+            Ok(folder) => folders.extend(folder),
             Err(error) => {
                 words.push(format!("{} cannot be read and stays: {error}", path.display()));
-                continue;
             }
-        };
+        }
+    }
+    // A stable sort: among equals, the newest stays first.
+    folders.sort_by_key(|folder| !folder.is_complete);
+    let mut count = 1;
+    let mut bytes = earlier(&parent.join(new)).map_or(0, |new| new.map_or(0, |new| new.bytes));
+    for folder in folders {
         let stays = count < keep.count.max(1)
             && keep.bytes.is_none_or(|most| bytes.saturating_add(folder.bytes) <= most);
         if stays {
             (count, bytes) = (count + 1, bytes + folder.bytes);
             continue;
         }
-        // Then nothing older stays either.
+        // Then nothing after it stays either.
         count = u32::MAX;
-        let mib = folder.bytes >> 20;
+        let what = if folder.is_complete { "earlier dump" } else { "incomplete earlier dump" };
+        let (path, mib) = (folder.path.display(), folder.bytes >> 20);
         words.push(match remove(&folder) {
-            Ok(()) => format!("removed the earlier dump {} ({mib} MiB)", path.display()),
-            Err(error) => format!("cannot remove the earlier dump {}: {error}", path.display()),
+            Ok(()) => format!("removed the {what} {path} ({mib} MiB)"),
+            Err(error) => format!("cannot remove the {what} {path}: {error}"),
         });
     }
     words
@@ -75,7 +82,7 @@ fn earlier(path: &Path) -> io::Result<Option<Earlier>> {
     if !fs::symlink_metadata(path)?.is_dir() {
         return Ok(None);
     }
-    let (mut files, mut bytes) = (Vec::new(), 0);
+    let (mut files, mut bytes, mut is_complete) = (Vec::new(), 0, false);
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
@@ -84,9 +91,10 @@ fn earlier(path: &Path) -> io::Result<Option<Earlier>> {
             return Ok(None);
         }
         bytes += metadata.blocks() * BLOCK;
+        is_complete |= entry.file_name() == DUMP_FILE && metadata.len() > 0;
         files.push(entry.path());
     }
-    Ok(Some(Earlier { path: path.to_owned(), files, bytes }))
+    Ok(Some(Earlier { path: path.to_owned(), files, bytes, is_complete }))
 }
 
 fn remove(folder: &Earlier) -> io::Result<()> {
@@ -150,6 +158,37 @@ mod tests {
         let (names, _) = left(&dir, Keep { count: 1, bytes: None });
         let kept = ["127.0.0.1-2026-11-29-10:06:44", "2020-01-01T00-00-00Z", EARLIER[1], NEW];
         assert_eq!(names, kept);
+    }
+
+    /// Captures without a complete dump.
+    fn incomplete(dir: &tempfile::TempDir, names: &[&str]) {
+        for (name, file) in names.iter().zip([INCOMPLETE_DUMP_FILE, LOG_FILE].into_iter().cycle()) {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join(file), vec![1; 1 << 20]).unwrap();
+        }
+    }
+
+    const INCOMPLETE: [&str; 3] =
+        ["2026-02-01T00-00-00Z", "2026-02-02T00-00-00Z", "2026-02-03T00-00-00Z"];
+
+    #[test]
+    fn incomplete_captures_are_removed_before_any_complete_dump() {
+        let dir = dumps(&EARLIER[..2]);
+        incomplete(&dir, &INCOMPLETE);
+        let (names, words) = left(&dir, Keep { count: 4, bytes: None });
+        assert_eq!(names, [EARLIER[0], EARLIER[1], INCOMPLETE[2], NEW]);
+        assert_eq!(words.len(), 2);
+        assert!(words[0].starts_with("removed the incomplete earlier dump "), "{words:?}");
+        let (names, _) = left(&dir, Keep { count: 3, bytes: None });
+        assert_eq!(names, [EARLIER[0], EARLIER[1], NEW]);
+    }
+
+    #[test]
+    fn bytes_of_incomplete_captures_cost_no_complete_dump_its_place() {
+        let dir = dumps(&EARLIER);
+        incomplete(&dir, &INCOMPLETE);
+        let (names, _) = left(&dir, Keep { count: 9, bytes: Some(3 << 20) });
+        assert_eq!(names, [EARLIER[1], EARLIER[2], NEW]);
     }
 
     #[test]

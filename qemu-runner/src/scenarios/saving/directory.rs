@@ -16,6 +16,8 @@ pub(super) const DIRECTORY: &str = "/var/crash";
 pub(super) const KEEP_TWO: &str = "/var/crash --keep-dumps 2";
 /// Folders with earlier dumps, the oldest first.
 pub(super) const EARLIER: [&str; 2] = ["2025-01-01T00-00-00Z", "2026-01-01T00-00-00Z"];
+/// A later one that is incomplete. It costs none of them its place.
+pub(super) const INCOMPLETE: &str = "2026-02-01T00-00-00Z";
 /// An earlier one with a foreign file: it is neither removed nor counted.
 pub(super) const SHARED: &str = "2025-06-01T00-00-00Z";
 /// A folder of another program.
@@ -156,12 +158,13 @@ pub(super) fn mount(first: &mut First<'_, '_>, case: &Case) -> Result<[String; 2
     Ok([other, one])
 }
 
-/// Makes folders of earlier dumps, one of which has a foreign file, and a folder of another
-/// program.
+/// Makes folders of earlier dumps, one of which has a foreign file and one is incomplete, and a
+/// folder of another program.
 pub(super) fn make_earlier(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(&format!(
         "cd {DIRECTORY} && mkdir {FOREIGN} {SHARED} {} && \
-         for folder in *; do echo text >$folder/vmcore; done && echo seen >{SHARED}/notes.txt && \
+         for folder in *; do echo text >$folder/vmcore; done && mkdir {INCOMPLETE} && \
+         echo text >{INCOMPLETE}/vmcore.incomplete && echo seen >{SHARED}/notes.txt && \
          sync",
         EARLIER.join(" ")
     ))?;

@@ -4,7 +4,8 @@ use capture_init::State;
 
 use super::case::{Case, arm};
 use super::directory::{
-    DIRECTORY, EARLIER, FOREIGN, KEEP_TWO, MOUNTED, SHARED, make_earlier, mount, new_folder,
+    DIRECTORY, EARLIER, FOREIGN, INCOMPLETE, KEEP_TWO, MOUNTED, SHARED, make_earlier, mount,
+    new_folder,
 };
 use super::small_machine::{RESET, SMALL_DISK, await_messages, expect_end};
 use crate::error::{Error, check_eq};
@@ -43,7 +44,8 @@ fn full(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = crashed.boot_again(|_| Ok(()))?;
     let [_, empty] = mount(&mut first, &CASE)?;
     // None is removed for a dump that is not complete.
-    let folder = new_folder(&mut first, &[FOREIGN, SHARED, EARLIER[0], EARLIER[1]])?;
+    let earlier = [FOREIGN, SHARED, EARLIER[0], EARLIER[1], INCOMPLETE];
+    let folder = new_folder(&mut first, &earlier)?;
     let files = first.vm.run_ok(&format!("ls -1 {folder}"))?;
     check_eq!(files, "capture.json\ndmesg.txt\nvmcore.incomplete", "files in {folder}")?;
     // The host reads the dump from the other disk.
