@@ -81,9 +81,12 @@ impl Search {
     }
 }
 
-/// What `ask` says of a device, unless it takes too long. It may hang in its thread for ever.
-pub fn in_time<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    begin(ask).recv_timeout(LONGEST_ANSWER).ok()
+/// The result of `ask`, unless it takes longer. It may hang in its thread for ever.
+pub fn in_time<T: Send + 'static>(
+    longest: Duration,
+    ask: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    begin(ask).recv_timeout(longest).ok()
 }
 
 /// Begins in a thread. If there is none, the receiver says so.

@@ -2,14 +2,17 @@
 //!
 //! *On entry* files in the initrd, compressed or not. *On exit* every module that can be loaded is
 //! loaded. One that cannot is reported, and the next one is tried: it may not be needed. Each is
-//! loaded by a process of its own, which an oops of the module ends.
+//! loaded by a process of its own, which an oops of the module ends, and which may hang: the kernel
+//! waits for all disks that a driver finds (`do_init_module`, kernel/module/main.c).
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
+use capture_init::disks::in_time;
 use rustix::io::Errno;
 use rustix::system::finit_module;
 
@@ -22,15 +25,25 @@ const COMPRESSED: i32 = 4;
 /// Extensions of compressed modules.
 const COMPRESSED_EXTENSIONS: [&str; 3] = ["xz", "zst", "gz"];
 
+/// How long a module may take before the next one is loaded. A controller may need longer, but the
+/// next module seldom needs it to be ready.
+const LONGEST_LOAD: Duration = Duration::from_secs(20);
+/// With this parameter of every module, the kernel does not wait for disks
+/// (Documentation/admin-guide/kernel-parameters.txt).
+const NO_WAIT: &str = "async_probe";
+
 /// Why a module is not loaded.
 #[derive(Debug, thiserror::Error)]
 enum NotLoaded {
     /// The kernel rejects it, or its parameters.
-    #[error("{0}")]
+    #[error("cannot be loaded: {0}")]
     Rejected(String),
     /// The process ended meanwhile. A second try would wait for the first.
-    #[error(transparent)]
+    #[error("cannot be loaded: {0}")]
     Ended(#[from] child::NoResult),
+    /// The process has not ended.
+    #[error("is not loaded after {} s, as if a device did not answer", LONGEST_LOAD.as_secs())]
+    Slow,
 }
 
 /// Loads all. Returns the troubles, in words.
@@ -52,7 +65,7 @@ fn load_by(
     if modules.is_empty() {
         return troubles;
     }
-    let mut loaded = modules.len();
+    let (mut loaded, mut waits) = (modules.len(), true);
     let mut trouble = |words: String| {
         console.warn(&format!("{words}; continuing without it"));
         troubles.push(words);
@@ -61,16 +74,22 @@ fn load_by(
         let module = Path::new(path);
         alive::begin(format_args!("while loading module {path}"));
         let given = parameters.get(path).map_or("", String::as_str);
-        let mut result = load(module, given);
+        let load = |given| match waits {
+            true => load(module, given),
+            false => load(module, format!("{given} {NO_WAIT}").trim()),
+        };
+        let mut result = load(given);
         if let Err(NotLoaded::Rejected(error)) = &result
             && !given.is_empty()
         {
             // The module matters more than its parameters.
             trouble(format!("module {path} cannot be loaded with {given:?}: {error}"));
-            result = load(module, "");
+            result = load("");
         }
         if let Err(error) = result {
-            trouble(format!("module {path} cannot be loaded: {error}"));
+            // Each of the next ones would wait as long.
+            waits &= !matches!(error, NotLoaded::Slow);
+            trouble(format!("module {path} {error}"));
             loaded -= 1;
         }
     }
@@ -80,12 +99,14 @@ fn load_by(
 
 fn in_process(module: &Path, parameters: &str) -> Result<(), NotLoaded> {
     let job = Job::Load { module: module.to_owned(), parameters: parameters.to_owned() };
-    child::run::<Result<(), String>>(&job)?.map_err(NotLoaded::Rejected)
+    let result = in_time(LONGEST_LOAD, move || child::run::<Result<(), String>>(&job));
+    result.ok_or(NotLoaded::Slow)??.map_err(NotLoaded::Rejected)
 }
 
 /// In the process: loads a module. Returns why it cannot be, in words.
 pub fn load_here(module: &Path, parameters: &str) -> Result<(), String> {
-    load(module, parameters).map_err(|error| match parameters.is_empty() {
+    let has_none = parameters.is_empty() || parameters == NO_WAIT;
+    load(module, parameters).map_err(|error| match has_none {
         true => in_words(&error),
         // The parameters are the usual cause.
         false => error.to_string(),
@@ -175,6 +196,26 @@ mod tests {
         let [trouble] = &troubles[..] else { panic!("{troubles:?}") };
         assert!(trouble.starts_with("module /modules/a.ko cannot be loaded: its process was"));
         assert!(heard.log().contains("1 of 2 modules are loaded"), "{}", heard.log());
+    }
+
+    #[test]
+    fn module_that_takes_too_long_is_named_and_the_next_ones_do_not_wait_for_disks() {
+        let heard = Heard::new();
+        let modules = ["/modules/a.ko", "/modules/b.ko", "/modules/c.ko"].map(String::from);
+        let parameters = [("/modules/c.ko".into(), "x=1".into())];
+        let troubles =
+            load_by(&modules, &parameters.into(), &heard.console(), |path, given| {
+                match (path.to_str().unwrap(), given) {
+                    ("/modules/a.ko", "") => Err(NotLoaded::Slow),
+                    ("/modules/b.ko", "async_probe") | ("/modules/c.ko", "x=1 async_probe") => {
+                        Ok(())
+                    }
+                    other => panic!("{other:?}"),
+                }
+            });
+        let [trouble] = &troubles[..] else { panic!("{troubles:?}") };
+        assert!(trouble.contains("/modules/a.ko is not loaded after 20 s"));
+        assert!(heard.log().contains("2 of 3 modules are loaded"), "{}", heard.log());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
-use capture_init::disks::in_time;
+use capture_init::disks::{LONGEST_ANSWER, in_time};
 use capture_init::{DiskId, Filesystem, Target, signatures};
 
 use super::disk::{self, Disk};
@@ -105,7 +105,8 @@ fn expect_free(files: Files<'_>, disk: &Disk) -> Result<(), Error> {
     }
     let path = files.outside(disk.node());
     let node = path.clone();
-    let content = in_time(|| File::open(node).and_then(|device| signatures::content(&device)));
+    let read = || File::open(node).and_then(|device| signatures::content(&device));
+    let content = in_time(LONGEST_ANSWER, read);
     let content = content.ok_or_else(|| Error::Silent { path: path.clone() })?;
     match content.map_err(|source| Error::Read { path, source })? {
         Some(content) => Err(occupied(format!("it has {content}"))),

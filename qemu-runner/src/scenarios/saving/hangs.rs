@@ -53,7 +53,12 @@ fn sick_disk(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.note("disk 1 does not answer any more");
     let image = first.disk(0);
     let mut crashed = first.panic(None)?;
-    let said = [" does not answer for 5 s; continuing without it", "the dump is saved in ", RESET];
+    let said = [
+        " is not loaded after 20 s, as if a device did not answer; continuing without it",
+        " does not answer for 5 s; continuing without it",
+        "the dump is saved in ",
+        RESET,
+    ];
     expect_end(&mut crashed, &said)?;
     check_eq!(Saved::in_partition(&image)?.record.state, State::Complete, "state in the record")
 }
