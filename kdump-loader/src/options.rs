@@ -54,7 +54,7 @@ pub struct Options {
     /// overwritten. The initrd is made now, from the modules that the target needs. LVM, LUKS,
     /// RAID, btrfs and network are rejected; use --initrd for them. Adds to the command line,
     /// unless they are there: nr_cpus=1 cryptomgr.notests reset_devices irqpoll
-    /// acpi_no_memhotplug panic=10 oops=panic swiotlb=1024, and the running kernel's console= and
+    /// acpi_no_memhotplug panic=10 swiotlb=1024, and the running kernel's console= and
     /// mem_encrypt=.
     #[arg(long, value_name = "TARGET", conflicts_with = "initrd", value_parser = Place::parse)]
     #[serde(skip_serializing_if = "Option::is_none", with = "wire::capture")]

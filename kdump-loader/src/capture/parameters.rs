@@ -13,7 +13,7 @@ use loader::phys::PhysRange;
 type Default = (&'static str, &'static str);
 
 /// What a capture kernel that runs only /init should get (docs/capture.md has the reasons).
-const DEFAULTS: [Default; 7] = [
+const DEFAULTS: [Default; 6] = [
     // Memory for each CPU.
     ("nr_cpus", "nr_cpus=1"),
     // Memory during the boot: tests of ciphers are among what makes it run out.
@@ -26,8 +26,6 @@ const DEFAULTS: [Default; 7] = [
     ("acpi_no_memhotplug", "acpi_no_memhotplug"),
     // A capture kernel that panics itself must not hang.
     ("panic", "panic=10"),
-    // Nor one whose driver fails: an oops that is survived can leave locks taken for ever.
-    ("oops", "oops=panic"),
 ];
 /// 2 MiB for bounce buffers, in slabs of 2 KiB (`IO_TLB_SHIFT`, include/linux/swiotlb.h). On a
 /// machine that can have memory above 4 GiB, the kernel takes up to 64 MiB: as much of it as it
@@ -100,15 +98,15 @@ mod tests {
         assert_eq!(
             completed(""),
             "nr_cpus=1 cryptomgr.notests reset_devices irqpoll acpi_no_memhotplug panic=10 \
-             oops=panic swiotlb=1024 console=tty0 console=ttyS0,115200"
+             swiotlb=1024 console=tty0 console=ttyS0,115200"
         );
     }
 
     #[test]
     fn parameters_of_the_user_are_kept_and_not_repeated() {
         assert_eq!(
-            completed("nr-cpus=2 panic=0 oops=survive console=hvc0 swiotlb=force -- for init"),
-            "nr-cpus=2 panic=0 oops=survive console=hvc0 swiotlb=force cryptomgr.notests \
+            completed("nr-cpus=2 panic=0 console=hvc0 swiotlb=force -- for init"),
+            "nr-cpus=2 panic=0 console=hvc0 swiotlb=force cryptomgr.notests \
              reset_devices irqpoll acpi_no_memhotplug -- for init"
         );
     }
