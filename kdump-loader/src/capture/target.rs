@@ -81,7 +81,7 @@ fn expect_filesystem(files: Files<'_>, disk: &Disk, filesystem: Filesystem) -> R
     };
     let path = files.outside(disk.node());
     let node = path.clone();
-    let looked = in_time(move || {
+    let looked = in_time(LONGEST_ANSWER, move || {
         let device = File::open(node)?;
         match signatures::holds(&device, expected)? {
             true => Ok(None),
