@@ -156,6 +156,8 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 pub mod heard {
     //! A console whose messages tests read.
 
+    use rustix::fs::{FileType, Mode};
+
     use super::*;
 
     /// A tree with /dev/kmsg and /dev/console.
@@ -181,6 +183,15 @@ pub mod heard {
             self.tree.path()
         }
 
+        /// The console takes what a pipe takes, and nothing more as long as the result is open.
+        pub fn stop_console(&self) -> fs::File {
+            let path = self.root().join("dev/console");
+            fs::remove_file(&path).unwrap();
+            let mode = Mode::RUSR | Mode::WUSR;
+            rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, mode, 0).unwrap();
+            OpenOptions::new().read(true).write(true).open(&path).unwrap()
+        }
+
         /// The kernel log.
         pub fn log(&self) -> String {
             fs::read_to_string(self.root().join("dev/kmsg")).unwrap()
@@ -195,8 +206,6 @@ pub mod heard {
 
 #[cfg(test)]
 mod tests {
-    use rustix::fs::{FileType, Mode};
-
     use super::heard::Heard;
     use super::*;
 
@@ -249,12 +258,7 @@ mod tests {
     #[test]
     fn stopped_console_is_waited_for_once() {
         let heard = Heard::new();
-        let path = heard.root().join("dev/console");
-        fs::remove_file(&path).unwrap();
-        let mode = Mode::RUSR | Mode::WUSR;
-        rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, mode, 0).unwrap();
-        // Keeps the pipe open, and never reads.
-        let _reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let _console = heard.stop_console();
         let console = heard.console();
         // More than a pipe takes.
         console.text(&"x".repeat(1 << 20));

@@ -1,9 +1,9 @@
 //! `[8]` Which earlier dumps stay.
 //!
 //! *On entry* the new dump is complete. *On exit* there are at most as many captures, and bytes of
-//! them, as the task allows. Complete dumps take the places first: a capture without a complete dump
-//! costs none of them its place. Only folders with a time as their name, and with no file but ours,
-//! are removed or counted.
+//! them, as the task allows. Complete dumps take the places first: a capture without one costs none
+//! of them its place. Only folders with a time as their name, and with no file but ours, are removed
+//! or counted.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -152,6 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn stopped_console_does_not_stop_the_program() {
+        let heard = Heard::new();
+        let console = heard.stop_console();
+        // More than two pipes take.
+        let script = format!("head -c 1000000 /dev/zero | tr '\\0' x >&2; {DUMP}");
+        assert_eq!(write(shell(&script), &place(&heard, false), &heard.console()), Ok(6));
+        drop(console);
+    }
+
+    #[test]
     fn missing_program_leads_to_the_next_step() {
         let heard = Heard::new();
         let command = Command::new("/no/makedumpfile");

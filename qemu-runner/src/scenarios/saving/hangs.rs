@@ -1,4 +1,5 @@
-//! `capture-*` on a disk that hangs: /init says so, waits as long as it may, and resets the machine.
+//! `capture-*` beside or on a disk that hangs: /init says so, waits as long as it may, and resets
+//! the machine.
 
 use capture_init::State;
 
