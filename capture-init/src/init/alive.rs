@@ -5,7 +5,9 @@
 //! has moved. The signs of a process are blanks on its standard output, before its result.
 
 use std::fmt;
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -43,9 +45,18 @@ pub fn sign() {
         LAST_MS.store(now, Ordering::Relaxed);
     } else if now.saturating_sub(LAST_MS.load(Ordering::Relaxed)) >= SIGN_EVERY_MS {
         LAST_MS.store(now, Ordering::Relaxed);
-        // If /init does not listen, nobody does.
+        // Without /init, no process reads it.
         let _ = io::stdout().write_all(SIGN).and_then(|()| io::stdout().flush());
     }
+}
+
+/// Whether a process has lost its first thread, by its state in `/proc/PID/stat` (proc_pid_stat(5)).
+/// An oops ends one thread only. /init's other thread keeps the kernel from a panic.
+pub fn is_gone(stat: &Path) -> bool {
+    let stat = fs::read_to_string(stat).unwrap_or_default();
+    // The name before it may have any characters.
+    let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
+    matches!(state, Some('Z' | 'X'))
 }
 
 /// What /init does now, and since when there was no sign, in milliseconds since the kernel started.

@@ -9,8 +9,10 @@ use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use capture_init::Filesystem;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +72,22 @@ pub fn save(step: &Step, place: &Place) -> Result<Done, Trouble> {
     run(&job).unwrap_or_else(|error| Err(Trouble::of_step(error)))
 }
 
+/// The process that saves something now; 0: none.
+static SAVING: AtomicU32 = AtomicU32::new(0);
+
+/// Kills the process that saves something if an oops has ended its first thread. Its other threads
+/// would keep its pipe open, and nothing would come.
+pub fn end_half_dead(root: &Path) {
+    let pid = SAVING.load(Ordering::Relaxed);
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    if let Some(raw) = raw
+        && alive::is_gone(&root.join(format!("proc/{pid}/stat")))
+    {
+        // A process that has ended whole stays as it is until /init has waited for it.
+        let _ = kill_process(raw, Signal::KILL);
+    }
+}
+
 /// Does a job, and waits for its result.
 pub fn run<T: DeserializeOwned>(job: &Job) -> Result<T, NoResult> {
     let not_started = |error: &dyn std::fmt::Display| {
@@ -79,8 +97,16 @@ pub fn run<T: DeserializeOwned>(job: &Job) -> Result<T, NoResult> {
     let mut command = Command::new(SELF);
     command.arg(json).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command.spawn().map_err(|error| not_started(&error))?;
+    // One at a time. Modules have one thread each, and may be loaded beside it.
+    let saves = matches!(job, Job::Save { .. });
+    if saves {
+        SAVING.store(child.id(), Ordering::Relaxed);
+    }
     // There is a pipe.
     let output = child.stdout.take().map(|pipe| listen(pipe, alive::sign)).unwrap_or_default();
+    if saves {
+        SAVING.store(0, Ordering::Relaxed);
+    }
     let status = child.wait().map_err(|error| not_started(&error))?;
     result(&output, status)
 }

@@ -1,7 +1,8 @@
 //! `[3]` The target's disk.
 //!
-//! *On entry* drivers are loaded, but devices appear when they are ready. *On exit* the device with
-//! the task's id, or the reason why there is none after [`LONGEST_WAIT`].
+//! *On entry* drivers are loaded or being loaded, and devices appear when they are ready. *On exit*
+//! the device with the task's id, or the reason why there is none after [`LONGEST_WAIT`], or after
+//! [`LONGEST_WAIT_FOR_DRIVER`].
 
 use std::path::Path;
 use std::thread;
@@ -16,19 +17,23 @@ use crate::console::Console;
 /// systemd-system.conf(5)). libata alone tries for a minute to reset a slow one
 /// (`ata_eh_reset_timeouts`, drivers/ata/libata-eh.c).
 pub const LONGEST_WAIT: Duration = Duration::from_secs(90);
+/// How long it may take while a driver is being loaded. megaraid_sas waits 180 s for its controller's
+/// firmware (`MEGASAS_RESET_WAIT_TIME`, drivers/scsi/megaraid/megaraid_sas.h), hpsa longer.
+pub const LONGEST_WAIT_FOR_DRIVER: Duration = Duration::from_secs(300);
 /// How often /sys is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often the disks themselves are read although no device appeared.
 const READ_EVERY: Duration = Duration::from_secs(1);
 
-/// Waits for the disk.
+/// Waits for the disk as long as `longest` says at that moment.
 pub fn wait_for(
     root: &Path,
     id: &DiskId,
-    longest: Duration,
+    longest: impl Fn() -> Duration,
     console: &Console,
 ) -> Result<Device, NotFound> {
     let began = Instant::now();
+    let is_over = || began.elapsed() >= longest();
     let (mut search, mut silent) = (Search::new(root, id.needs_tables()), Vec::new());
     let (mut names, mut error, mut read_at) = (Vec::new(), None, began);
     loop {
@@ -39,13 +44,13 @@ pub fn wait_for(
             name_silent(&disks, &mut silent, console);
             match disks::find(&disks, id) {
                 // Its node appears a moment after its directory in /sys.
-                Ok(device) if device.path.exists() || began.elapsed() >= longest => {
+                Ok(device) if device.path.exists() || is_over() => {
                     return Ok(device);
                 }
                 Ok(_) => error = None,
                 Err(found) => {
                     if error.is_none() {
-                        let seconds = longest.as_secs();
+                        let seconds = longest().as_secs();
                         console.say(&format!("waiting up to {seconds} s for {id}"));
                     }
                     error = Some(found);
@@ -53,7 +58,7 @@ pub fn wait_for(
             }
         }
         match error.take() {
-            Some(error) if began.elapsed() >= longest => return Err(error),
+            Some(error) if is_over() => return Err(error),
             last => error = last,
         }
         thread::sleep(LOOK_EVERY);
@@ -93,7 +98,7 @@ mod tests {
         let root = heard.root().to_owned();
         let id = DiskId::Serial("dump-0".into());
         let found = thread::scope(|scope| {
-            let waiting = scope.spawn(|| wait_for(&root, &id, LONGEST_WAIT, &heard.console()));
+            let waiting = scope.spawn(|| wait_for(&root, &id, || LONGEST_WAIT, &heard.console()));
             // The disk appears after the first look, which says that it waits.
             while heard.log().is_empty() {
                 thread::yield_now();
@@ -124,7 +129,7 @@ mod tests {
         let heard = Heard::new();
         disk_appears(heard.root());
         let id = DiskId::Serial("other".into());
-        let error = wait_for(heard.root(), &id, Duration::ZERO, &heard.console()).unwrap_err();
+        let error = wait_for(heard.root(), &id, || Duration::ZERO, &heard.console()).unwrap_err();
         assert!(error.to_string().contains("vdb of 0 MiB (serial number dump-0)"), "{error}");
     }
 }

@@ -2,7 +2,6 @@
 //! fed until the reset, and the capture ends when its time is over or when nothing moves any more.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +13,7 @@ use capture_init::Memory;
 use crate::console::Console;
 use crate::memory::Lowest;
 use crate::watchdog::{Named, Watchdogs};
-use crate::{alive, clock, end};
+use crate::{alive, child, clock, end};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A watchdog is fed once a second: some allow only two seconds between meals.
@@ -23,7 +22,7 @@ const LOOKS_PER_MEAL: u32 = 4;
 const NEVER: u64 = u64::MAX;
 /// How long nothing may move. SCSI alone gives a disk some minutes, with its retries and resets.
 const LONGEST_SILENCE_MS: u64 = 600_000;
-/// Another limit, in seconds. The kernel passes words of its command line that it does not know to
+/// Another limit, in seconds; 0: none. The kernel passes words of its command line that it does not know to
 /// /init, as variables.
 const SILENCE_VARIABLE: &str = "capture_silence";
 
@@ -46,10 +45,11 @@ impl Guard {
         };
         let (memory, deadline) = (guard.memory.clone(), guard.deadline.clone());
         let mut watchdogs = Watchdogs::new(root, console, guard.watchdogs.clone());
-        let (of_thread, limits) = (console.clone(), Limits::of(root));
+        let (of_thread, of_root, limits) = (console.clone(), root.to_owned(), Limits::of(root));
         let started = thread::Builder::new().spawn(move || {
             for look in 0_u32.. {
                 memory.look();
+                child::end_half_dead(&of_root);
                 // A reset that hangs is the watchdogs' as well.
                 if look.is_multiple_of(LOOKS_PER_MEAL) && !end::is_overdue() {
                     watchdogs.look();
@@ -98,7 +98,11 @@ struct Limits {
 impl Limits {
     fn of(root: &Path) -> Self {
         let seconds = env::var(SILENCE_VARIABLE).ok().and_then(|text| text.parse::<u64>().ok());
-        let silence_ms = seconds.map_or(LONGEST_SILENCE_MS, |seconds| seconds.saturating_mul(1000));
+        let silence_ms = match seconds {
+            None => LONGEST_SILENCE_MS,
+            Some(0) => NEVER,
+            Some(seconds) => seconds.saturating_mul(1000),
+        };
         Self { stat: root.join("proc/self/stat"), silence_ms }
     }
 
@@ -109,20 +113,12 @@ impl Limits {
         if now_ms >= deadline_ms {
             return Some("the capture's time is over".to_owned());
         }
-        if self.is_main_gone() {
+        if alive::is_gone(&self.stat) {
             return Some(format!("/init's main thread has died {what}, as it does of an oops"));
         }
         let is_silent = now_ms.saturating_sub(sign_ms) >= self.silence_ms;
         let seconds = self.silence_ms / 1000;
         is_silent.then(|| format!("nothing has moved for {seconds} s {what}"))
-    }
-
-    /// An oops ends one thread. The kernel does not panic while another thread of /init lives.
-    fn is_main_gone(&self) -> bool {
-        let stat = fs::read_to_string(&self.stat).unwrap_or_default();
-        // The name before it may have any characters.
-        let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
-        matches!(state, Some('Z' | 'X'))
     }
 }
 
@@ -138,6 +134,8 @@ fn reset(why: &str, console: &Console) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn limits(root: &Path, state: char, silence_ms: u64) -> Limits {

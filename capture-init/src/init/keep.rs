@@ -15,6 +15,8 @@ use capture_init::{
     DUMP_FILE, INCOMPLETE_DUMP_FILE, Keep, LOG_FILE, RECORD_FILE, UNFILTERED_DUMP_FILE, utc,
 };
 
+use crate::alive;
+
 /// What a folder of ours can have.
 const OURS: [&str; 5] =
     [LOG_FILE, DUMP_FILE, INCOMPLETE_DUMP_FILE, UNFILTERED_DUMP_FILE, RECORD_FILE];
@@ -69,6 +71,7 @@ pub fn remove_earlier(parent: &Path, new: &OsStr, keep: Keep) -> Vec<String> {
         count = u32::MAX;
         let what = if folder.is_complete { "earlier dump" } else { "incomplete earlier dump" };
         let (path, mib) = (folder.path.display(), folder.bytes >> 20);
+        alive::sign();
         words.push(match remove(&folder) {
             Ok(()) => format!("removed the {what} {path} ({mib} MiB)"),
             Err(error) => format!("cannot remove the {what} {path}: {error}"),

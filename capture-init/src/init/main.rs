@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! [1] mounts → task → [2] modules → [3] disk → [4] target, log → [5] dump → [8] keep → [9] reset
-//! beside all of them, in a thread: [0] memory, watchdogs, deadline
+//! beside all of them, in a thread: [0] memory, watchdogs, deadline, silence
 //! ```
 //!
 //! *On entry* a kernel that found `/proc/vmcore`, and an initrd with this program, a task, modules.
 //! There is no exit: every path ends in a reset, and each message says what happened, where, and
 //! what comes next.
 //!
-//! With a step as its argument, the program does that step and ends.
+//! With a job as its argument, the program does that job and ends.
 
 #![forbid(unsafe_code)]
 
@@ -146,7 +146,11 @@ fn find(
 ) -> Result<Box<dyn Target>, Box<dyn std::error::Error>> {
     let (TaskTarget::Raw { disk: id } | TaskTarget::Directory { disk: id, .. }) = target;
     alive::begin("while looking for the target");
-    let device = disk::wait_for(Path::new(ROOT), id, disk::LONGEST_WAIT, console)?;
+    let longest = || match modules::are_loading() {
+        true => disk::LONGEST_WAIT_FOR_DRIVER,
+        false => disk::LONGEST_WAIT,
+    };
+    let device = disk::wait_for(Path::new(ROOT), id, longest, console)?;
     console.say(&format!("{id} is {} of {} MiB", device.path.display(), device.bytes >> 20));
     Ok(match target {
         TaskTarget::Raw { .. } => Box::new(Partition::open(&device, record)?),

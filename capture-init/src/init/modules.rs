@@ -10,6 +10,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use capture_init::disks::in_time;
@@ -28,6 +29,8 @@ const COMPRESSED_EXTENSIONS: [&str; 3] = ["xz", "zst", "gz"];
 /// How long a module may take before the next one is loaded. A controller may need longer, but the
 /// next module seldom needs it to be ready.
 const LONGEST_LOAD: Duration = Duration::from_secs(20);
+/// How many are being loaded, in threads.
+static LOADING: AtomicU32 = AtomicU32::new(0);
 /// With this parameter of every module, the kernel does not wait for disks
 /// (Documentation/admin-guide/kernel-parameters.txt).
 const NO_WAIT: &str = "async_probe";
@@ -99,8 +102,18 @@ fn load_by(
 
 fn in_process(module: &Path, parameters: &str) -> Result<(), NotLoaded> {
     let job = Job::Load { module: module.to_owned(), parameters: parameters.to_owned() };
-    let result = in_time(LONGEST_LOAD, move || child::run::<Result<(), String>>(&job));
+    LOADING.fetch_add(1, Ordering::Relaxed);
+    let result = in_time(LONGEST_LOAD, move || {
+        let result = child::run::<Result<(), String>>(&job);
+        LOADING.fetch_sub(1, Ordering::Relaxed);
+        result
+    });
     result.ok_or(NotLoaded::Slow)??.map_err(NotLoaded::Rejected)
+}
+
+/// Whether a module is still being loaded: its disks may come.
+pub fn are_loading() -> bool {
+    LOADING.load(Ordering::Relaxed) != 0
 }
 
 /// In the process: loads a module. Returns why it cannot be, in words.

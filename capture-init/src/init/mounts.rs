@@ -11,6 +11,10 @@ use rustix::mount::{MountFlags, mount};
 /// Filesystem and mount point.
 const KERNELS: [(&str, &str); 3] = [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")];
 
+/// Some kernels panic on an oops by default. Here, an oops ends one process, and the capture goes on
+/// (Documentation/admin-guide/sysctl/kernel.rst).
+const PANIC_ON_OOPS: &str = "/proc/sys/kernel/panic_on_oops";
+
 /// Mounts them. Returns what could not be mounted, in words.
 pub fn kernel_filesystems() -> Vec<String> {
     let mut troubles = Vec::new();
@@ -24,5 +28,7 @@ pub fn kernel_filesystems() -> Vec<String> {
             Err(error) => troubles.push(format!("{filesystem} cannot be mounted at {at}: {error}")),
         }
     }
+    // Without /proc, there is a trouble already.
+    let _ = fs::write(PANIC_ON_OOPS, "0");
     troubles
 }

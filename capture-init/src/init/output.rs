@@ -18,6 +18,9 @@ pub const FILE_MODE: u32 = 0o600;
 /// A partition can be zeroed in whole logical blocks only (`blkdev_fallocate`, block/fops.c). Those
 /// of disks have 512 or 4096 bytes.
 const BLOCK: u64 = 4096;
+/// The descriptors of 12 TiB are 72 GiB, which some disks need minutes to zero. After each part,
+/// /init knows that it goes on.
+const ZEROED_AT_ONCE: u64 = 256 << 20;
 
 /// An open place.
 #[derive(Debug)]
@@ -92,16 +95,28 @@ impl Output for Target {
         if self.begins_empty() {
             return self.file.zero(offset, len);
         }
-        let at = self.at(offset, len)?;
-        let (first, end) = (at.next_multiple_of(BLOCK), (at + len) / BLOCK * BLOCK);
-        // Disks do it without moving data. If this one cannot, zeroes are written.
-        let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-        if first >= end || fallocate(&self.file, flags, first, end - first).is_err() {
-            return self.file.zero(at, len);
+        let mut at = self.at(offset, len)?;
+        let end = at + len;
+        while at < end {
+            let next = end.min((at / ZEROED_AT_ONCE + 1) * ZEROED_AT_ONCE);
+            zero(&mut self.file, at, next)?;
+            alive::sign();
+            at = next;
         }
-        self.file.zero(at, first - at)?;
-        self.file.zero(end, at + len - end)
+        Ok(())
     }
+}
+
+/// Zeroes a part of a partition.
+fn zero(partition: &mut File, from: u64, to: u64) -> io::Result<()> {
+    let (first, end) = (from.next_multiple_of(BLOCK), to / BLOCK * BLOCK);
+    // Disks do it without moving data. If this one cannot, zeroes are written.
+    let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+    if first >= end || fallocate(&*partition, flags, first, end - first).is_err() {
+        return partition.zero(from, to - from);
+    }
+    partition.zero(from, first - from)?;
+    partition.zero(end, to - end)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@
 //! | `console=`, `earlyprintk=`, `quiet`, `panic=` | what the user sees, when it restarts |
 //! | `intel_iommu=`, `iommu=`, `pci=`, `efi=` | the machine's devices may need them |
 //! | `nr_cpus=`, `maxcpus=`, `cgroup_disable=`, `numa=off` | they make the capture kernel smaller |
-//! | `oops=panic` | a restart after an oops is better than a capture kernel that hangs |
+//! | `oops=panic` | a restart is better than a capture kernel that hangs (`--capture` switches it off) |
 //! | `acpi_rsdp=`, `mem_encrypt=` | they apply to every kernel on the machine |
 //!
 //! The initrds of kdumpctl and of openSUSE's mkdumprd find the dump target without `root=`, and
