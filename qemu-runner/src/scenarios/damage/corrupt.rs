@@ -41,40 +41,44 @@ table! {
         "a bit flipped in the kernel's zero tail is named with its place, and the machine resets";
     "corrupt-initrd-first", [], |stage| refused(stage, RegionKind::Initrd, Place::First),
         "a bit flipped in the initrd's first byte is named with its place, and the machine resets",
-        lab: Like("corrupt-initrd-last");
+        lab: Like("corrupt-kernel-first");
     "corrupt-initrd-middle", [], |stage| refused(stage, RegionKind::Initrd, Place::Middle),
         "a bit flipped in the middle of the initrd is named with its place, and the machine resets",
-        lab: Like("corrupt-initrd-last");
+        lab: Like("corrupt-kernel-first");
     "corrupt-initrd-last", [], |stage| refused(stage, RegionKind::Initrd, Place::Last),
-        "a bit flipped in the initrd's last byte is named with its place, and the machine resets";
+        "a bit flipped in the initrd's last byte is named with its place, and the machine resets",
+        lab: Like("corrupt-kernel-first");
     "corrupt-boot-params-first", [], |stage| refused(stage, RegionKind::BootParams, Place::First),
         "a bit flipped in the boot parameters' first byte is named with its place, and the \
-         machine resets";
+         machine resets",
+        lab: Like("corrupt-kernel-first");
     "corrupt-boot-params-middle", [], |stage| refused(stage, RegionKind::BootParams, Place::Middle),
         "a bit flipped in the middle of the boot parameters is named with its place, and the \
          machine resets",
-        lab: Like("corrupt-boot-params-first");
+        lab: Like("corrupt-kernel-first");
     "corrupt-boot-params-last", [], |stage| refused(stage, RegionKind::BootParams, Place::Last),
         "a bit flipped in the boot parameters' last byte is named with its place, and the machine \
          resets",
-        lab: Like("corrupt-boot-params-first");
+        lab: Like("corrupt-kernel-first");
     "corrupt-command-line-first", [], |stage| refused(stage, RegionKind::CommandLine, Place::First),
         "a bit flipped in the command line's first byte is named with its place, and the machine \
          resets",
-        lab: Like("corrupt-command-line-middle");
+        lab: Like("corrupt-kernel-first");
     "corrupt-command-line-middle", [],
         |stage| refused(stage, RegionKind::CommandLine, Place::Middle),
         "a bit flipped in the middle of the command line is named with its place, and the machine \
-         resets";
+         resets",
+        lab: Like("corrupt-kernel-first");
     "corrupt-command-line-last", [], |stage| refused(stage, RegionKind::CommandLine, Place::Last),
         "a bit flipped in the command line's last byte is named with its place, and the machine \
          resets",
-        lab: Like("corrupt-command-line-middle");
+        lab: Like("corrupt-kernel-first");
     "corrupt-initrd-boot", [Makedumpfile], boots_anyway,
         "with `--on-corrupt boot` a damaged initrd is named, and the capture kernel boots and \
          reports it";
     "corrupt-kernel-halt", [], halt,
-        "with `--on-corrupt halt` a damaged kernel is named, and every CPU halts";
+        "with `--on-corrupt halt` a damaged kernel is named, and every CPU halts",
+        lab: Like("corrupt-initrd-boot");
 }
 
 /// For scenarios that are not to reach the capture kernel's user space.
