@@ -58,7 +58,8 @@ table! {
         lab: Like("kexec-tools-with-ours-corrupt");
     "kexec-tools-with-ours-machine-check", [Makedumpfile, Kexec, DropIns, CrashHotplug],
         kexec_tools_machine_check,
-        "on a machine check our purgatory in kexec-tools says what it was verifying, and resets";
+        "on a machine check our purgatory in kexec-tools says what it was verifying, and resets",
+        lab: Like("purgatory-machine-check");
     "kexec-tools-with-ours-corrupt", [Kexec, DropIns, CrashHotplug], kexec_tools_corrupt,
         "a bit flipped in the initrd makes our purgatory in kexec-tools say so and hang";
     "kexec-tools-with-ours-backup", [Makedumpfile, Kexec, DropIns], kexec_tools_backup,

@@ -38,12 +38,13 @@ table! {
     "foreign-kexec-tools-corrupt", [Kexec], |stage| refused(stage, &KEXEC_TOOLS),
         "kexec-tools' purgatory, armed by kdump-loader, rejects a flipped bit of the initrd on \
          the configured console",
-        lab: Like("foreign-linux-corrupt");
+        lab: NotOurs("a fault that kexec-tools' purgatory finds");
     "foreign-linux", [Makedumpfile, Kernel("6.12"), CrashHotplug], |stage| capture(stage, &LINUX),
         "the purgatory of Debian's 6.12 kernel, armed by kdump-loader, boots a capture kernel \
          with a complete vmcore";
     "foreign-linux-corrupt", [Kernel("6.12")], |stage| refused(stage, &LINUX),
-        "the same purgatory hangs silently on a flipped bit of the initrd";
+        "the same purgatory hangs silently on a flipped bit of the initrd",
+        lab: NotOurs("a fault that the kernel's purgatory finds");
     "foreign-linux-7", [Makedumpfile, Kernel("7"), CrashHotplug], |stage| capture(stage, &LINUX_7),
         "`foreign-linux` with the purgatory of Debian's newest kernel",
         lab: Like("foreign-linux");
