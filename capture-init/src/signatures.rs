@@ -69,8 +69,8 @@ pub fn holds(partition: &File, name: &str) -> io::Result<bool> {
 
 fn of(start: &[u8]) -> Option<&'static str> {
     let is_ours = RawHeader::is_ours(start);
-    // The header and the first byte of the log are text. What follows can have any bytes; but no
-    // dump has twelve such bytes at one place by chance.
+    // The header and the first byte of the log are text. What follows can have any bytes. No dump has
+    // the twelve bytes of a ZFS label at that one place by chance.
     let tells =
         |known: &(&str, usize, &[u8])| !is_ours || known.1 as u64 <= LOG_OFFSET || *known == ZFS;
     let known = SIGNATURES.iter().find(|known| {

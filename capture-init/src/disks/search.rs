@@ -81,7 +81,7 @@ impl Search {
     }
 }
 
-/// The result of `ask`, unless it takes longer. It may hang in its thread for ever.
+/// The result of `ask`; `None` if that takes longer. Its thread goes on.
 pub fn in_time<T: Send + 'static>(
     longest: Duration,
     ask: impl FnOnce() -> T + Send + 'static,
@@ -97,7 +97,7 @@ fn begin<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Receive
     answers
 }
 
-/// Waits for the disk.
+/// Asks the disk, however long it takes.
 fn answer(root: &Path, name: &str, reads_table: bool) -> Answer {
     let sys = root.join("sys/class/block").join(name);
     // Some drivers ask the device for it.

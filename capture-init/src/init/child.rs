@@ -24,8 +24,12 @@ use crate::{alive, copy, filesystem, filter, log, makedumpfile, modules};
 const SELF: &str = "/proc/self/exe";
 /// The crashed kernel's memory.
 pub const VMCORE: &str = "/proc/vmcore";
-/// SIGKILL. Nothing but a lack of memory sends it here.
-const KILLED: i32 = 9;
+/// SIGKILL. The kernel sends it for lack of memory and after most oopses (`page_fault_oops`,
+/// arch/x86/mm/fault.c), and [`end_half_dead`] sends it.
+const KILLED: i32 = Signal::KILL.as_raw();
+
+/// The process that saves something now; 0: none.
+static SAVING: AtomicU32 = AtomicU32::new(0);
 
 /// The argument of the process.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,9 +75,6 @@ pub fn save(step: &Step, place: &Place) -> Result<Done, Trouble> {
     let job = Job::Save { step: step.clone(), place: place.clone() };
     run(&job).unwrap_or_else(|error| Err(Trouble::of_step(error)))
 }
-
-/// The process that saves something now; 0: none.
-static SAVING: AtomicU32 = AtomicU32::new(0);
 
 /// Kills the process that saves something if an oops has ended its first thread. Its other threads
 /// would keep its pipe open, and nothing would come.
@@ -131,7 +132,9 @@ fn result<T: DeserializeOwned>(output: &[u8], status: ExitStatus) -> Result<T, N
         return Ok(result);
     }
     Err(NoResult(match (status.signal(), status.code()) {
-        (Some(KILLED), _) => "its process was killed, probably because memory ran out".to_owned(),
+        (Some(KILLED), _) => {
+            "its process was killed: memory ran out, or the kernel had an oops".to_owned()
+        }
         (Some(signal), _) => format!("its process was ended by signal {signal}"),
         (None, code) => format!("its process ended with exit status {}", code.unwrap_or_default()),
     }))
@@ -172,6 +175,7 @@ fn usage() -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::fs;
 
     use super::*;
 
@@ -196,9 +200,25 @@ mod tests {
     }
 
     #[test]
-    fn process_that_was_killed_ran_out_of_memory() {
+    fn process_that_was_killed_ran_out_of_memory_or_had_an_oops() {
         let error = result::<Saved>(b"{\"O", ExitStatus::from_raw(KILLED)).unwrap_err();
-        assert!(error.to_string().contains("memory ran out"), "{error}");
+        assert!(error.to_string().contains("memory ran out, or the kernel had an oops"), "{error}");
+    }
+
+    #[test]
+    fn process_whose_first_thread_is_gone_is_killed_and_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let process = root.path().join(format!("proc/{}", child.id()));
+        fs::create_dir_all(&process).unwrap();
+        SAVING.store(child.id(), Ordering::Relaxed);
+        for state in ['S', 'D', 'Z'] {
+            assert!(child.try_wait().unwrap().is_none(), "before {state}");
+            fs::write(process.join("stat"), format!("7 (init) {state} 1 1")).unwrap();
+            end_half_dead(root.path());
+        }
+        SAVING.store(0, Ordering::Relaxed);
+        assert_eq!(child.wait().unwrap().signal(), Some(KILLED));
     }
 
     #[test]

@@ -120,7 +120,9 @@ fn log_is_first_and_the_first_dump_that_succeeds_is_the_last() {
 fn step_in_trouble_is_followed_by_the_next_until_the_list_ends() {
     let run = run(true, Remembered::default(), |step| match step {
         Step::Log => None,
-        _ => Some(Trouble::of_step("its process was killed, probably because memory ran out")),
+        _ => Some(Trouble::of_step(
+            "its process was killed: memory ran out, or the kernel had an oops",
+        )),
     });
     assert!(!run.is_complete);
     assert_eq!(run.steps, [Step::Log, Step::Makedumpfile(vec![]), FILTER, Step::Copy]);

@@ -129,7 +129,7 @@ fn killed(stage: &mut Stage<'_>) -> Result<(), Error> {
     crashed.await_words("the dump has begun", " MiB written, ")?;
     crashed.vm.monitor.press(KILL)?;
     let said = [
-        "its process was killed, probably because memory ran out; trying the unfiltered copy next",
+        "its process was killed: memory ran out, or the kernel had an oops; trying the unfiltered copy next",
         "the dump is saved in ",
         RESET,
     ];
