@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::ops::Not;
 use std::path::PathBuf;
 
+use capture_init::DumpLevel;
 use clap::Args;
 use handoff::OnCorrupt;
 use loader::request::{Confidential, Console, EngineChoice, SignalChoice};
@@ -198,6 +199,12 @@ impl Options {
     pub fn level(&self) -> u8 {
         let default = || words::saving::default_level(self.makedumpfile.is_some());
         self.dump_level.unwrap_or_else(default)
+    }
+
+    /// Whether the built-in filter of --capture asks the crashed kernel which memory it has.
+    pub fn filters(&self) -> bool {
+        let level = words::saving::built_in(self.level());
+        self.makedumpfile.is_none() && level == Some(DumpLevel::NoFreeOrZeroes)
     }
 
     /// Every option that differs from its default, as text by its key in the config. The record

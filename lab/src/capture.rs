@@ -101,7 +101,7 @@ impl Args {
     fn wants(&self, row: &Scenario) -> bool {
         let like = match row.lab {
             Some(Lab::Like(name)) => name,
-            Some(Lab::NotOurs(_)) => return false,
+            Some(Lab::Case(_) | Lab::NotOurs(_)) => return false,
             None => row.name,
         };
         IN_GATE.contains(&like)

@@ -34,6 +34,8 @@ pub struct Scenario {
 pub enum Lab {
     /// The gate has this scenario of the same kind.
     Like(&'static str),
+    /// The gate has this case on the bare-metal kernel.
+    Case(&'static str),
     /// It shows nothing of the loader and the purgatory; what it is instead.
     NotOurs(&'static str),
 }
@@ -42,6 +44,7 @@ impl fmt::Display for Lab {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Like(name) => write!(out, "the gate has {name}"),
+            Self::Case(name) => write!(out, "the gate has the bare-metal case {name}"),
             Self::NotOurs(what) => out.write_str(what),
         }
     }
@@ -157,12 +160,16 @@ mod tests {
     }
 
     #[test]
-    fn gate_keeps_a_scenario_of_every_kind() {
+    fn gate_keeps_a_scenario_or_case_of_every_kind() {
         let in_gate = |name| scenarios().iter().any(|it| it.name == name && it.lab.is_none());
+        let is_case = |name| crate::bare::cases().any(|case| case.name == name);
         for scenario in scenarios() {
-            if let Some(Lab::Like(kept)) = scenario.lab {
-                assert!(in_gate(kept), "{}: the gate has no {kept}", scenario.name);
-            }
+            let has = match scenario.lab {
+                Some(Lab::Like(kept)) => in_gate(kept),
+                Some(Lab::Case(kept)) => is_case(kept),
+                Some(Lab::NotOurs(_)) | None => true,
+            };
+            assert!(has, "{}: the gate does not have {:?}", scenario.name, scenario.lab);
         }
     }
 }

@@ -48,9 +48,19 @@ struct Mapping {
     len: u64,
 }
 
-impl<'a> AddressSpace<'a> {
-    /// Finds the page tables, and tries them.
-    pub fn find(core: &'a Vmcore, info: &Vmcoreinfo<'_>) -> Result<Self, Unfiltered> {
+/// The page tables, as VMCOREINFO describes them.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    /// Virtual and physical address of the root.
+    symbol: u64,
+    root: u64,
+    levels: u32,
+    address_bits: u64,
+}
+
+impl Tables {
+    /// Those of the kernel with this VMCOREINFO.
+    pub fn named(info: &Vmcoreinfo<'_>) -> Result<Self, Unfiltered> {
         let [new, old] = ROOTS.map(|name| info.symbol(name));
         let symbol = new.or_else(|error| old.map_err(|_| error))?;
         let phys_base = info.number("phys_base")? as u64;
@@ -67,6 +77,14 @@ impl<'a> AddressSpace<'a> {
         };
         let root = symbol.wrapping_sub(KERNEL_MAP).wrapping_add(phys_base);
         let address_bits = ((1 << PHYSICAL_BITS) - PAGE_LEN) & !encrypted;
+        Ok(Self { symbol, root, levels, address_bits })
+    }
+}
+
+impl<'a> AddressSpace<'a> {
+    /// Finds the page tables, and tries them.
+    pub fn find(core: &'a Vmcore, info: &Vmcoreinfo<'_>) -> Result<Self, Unfiltered> {
+        let Tables { symbol, root, levels, address_bits } = Tables::named(info)?;
         let physical = core.physical();
         let mut space = Self { physical, root, levels, address_bits, last: None };
         match space.translate(symbol)? {

@@ -6,7 +6,9 @@
 
 use std::ops::AddAssign;
 
-use crate::address_space::AddressSpace;
+use printk_ring::Vmcoreinfo;
+
+use crate::address_space::{AddressSpace, Tables};
 use crate::bitmap::Bitmap;
 use crate::page_types::{Kind, PageTypes};
 use crate::sections::{Section, Sections};
@@ -52,15 +54,27 @@ pub struct Classes<'a> {
     broken_head: Option<u64>,
 }
 
+/// Whether a kernel with this VMCOREINFO marks free pages and lists its sections in a known way: so
+/// a running kernel tells what a dump of it will leave out, if nothing is damaged by then.
+pub fn can_filter(info: &Vmcoreinfo<'_>) -> Result<(), Unfiltered> {
+    Tables::named(info)?;
+    described(info).map(drop)
+}
+
+fn described(info: &Vmcoreinfo<'_>) -> Result<(PageTypes, Sections), Unfiltered> {
+    let (types, sections) = (PageTypes::of(info)?, Sections::of(info)?);
+    if types.orders > sections.page_bits {
+        return Err(Unfiltered::unknown("LENGTH(zone.free_area)", types.orders));
+    }
+    Ok((types, sections))
+}
+
 impl<'a> Classes<'a> {
     /// Reads from VMCOREINFO how the crashed kernel marks free pages, and tries its page tables and
     /// its list of sections.
     pub fn find(core: &'a Vmcore) -> Result<Self, Unfiltered> {
         let info = core.vmcoreinfo().ok_or(Unfiltered::NoVmcoreinfo)?;
-        let (types, sections) = (PageTypes::of(&info)?, Sections::of(&info)?);
-        if types.orders > sections.page_bits {
-            return Err(Unfiltered::unknown("LENGTH(zone.free_area)", types.orders));
-        }
+        let (types, sections) = described(&info)?;
         let mut space = AddressSpace::find(core, &info)?;
         let root = space.root();
         let own = (root / PAGE_LEN) >> sections.page_bits;

@@ -56,7 +56,7 @@ mod pages; // [10] all pages
 mod reader; // [11] reads a dump back
 
 pub use address_space::AddressSpace;
-pub use classes::{Classes, LeftOut};
+pub use classes::{Classes, LeftOut, can_filter};
 pub use dump::{Error, OnProgress, Progress, Summary, dump};
 pub use level::Level;
 pub use notes::Notes;

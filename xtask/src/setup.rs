@@ -74,7 +74,7 @@ enum Name {
     MkfsXfs,
     /// EFI firmware
     Ovmf,
-    /// A browser without windows, for tests of pages
+    /// A browser without windows, for `cargo lab pages` (100 MB). Fetched only if it is named
     Browser,
     /// A Debian with systemd and kdump-tools on a disk
     DebianDisk,
@@ -92,7 +92,7 @@ enum Name {
 impl Name {
     /// Whether nothing but the laboratory uses it.
     fn is_for_the_laboratory(self) -> bool {
-        matches!(self, Self::Readers | Self::FullKernel | Self::NewMakedumpfile)
+        matches!(self, Self::Browser | Self::Readers | Self::FullKernel | Self::NewMakedumpfile)
     }
 }
 

@@ -15,6 +15,7 @@ use loader::machine::Machine;
 use loader::request::{Confidential, InputFile, Request};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
+use vmcore_filter::{Vmcoreinfo, can_filter};
 
 use super::Error;
 use super::record::{self, Known, origin::Origin};
@@ -79,6 +80,9 @@ pub fn request_for(
         parameters::complete(&mut command_line, &machine.command_line, bounces);
     }
     let made = capture_initrd(root, options, &kernel, &command_line, &mut origin)?;
+    origin.skips_removed_memory = made.is_some()
+        && options.filters()
+        && can_filter(&Vmcoreinfo::new(machine.vmcoreinfo_text.as_bytes())).is_ok();
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
     let initrd = made.or(initrd.map(|initrd| initrd.input)).or_else(inside);
     let request = Request {

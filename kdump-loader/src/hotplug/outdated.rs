@@ -23,6 +23,10 @@ use crate::arm::record::origin::{Origin, PROGRAM};
 use crate::arm::record::{Call, Known, Record};
 use crate::options::config::FilePolicy;
 
+/// Bytes of a section, the unit in which the kernel knows memory as present (`SECTION_SIZE_BITS`,
+/// arch/x86/include/asm/sparsemem.h).
+const SECTION_LEN: u64 = 1 << 27;
+
 /// One reason why the armed image is out of date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
@@ -199,6 +203,9 @@ impl Armed {
     /// Differences between the machine and the image's elfcorehdr, as it is in memory. If that
     /// cannot be read, as it was recorded: if the kernel updates it, additions are in it by now,
     /// but removed ranges stay.
+    ///
+    /// Removed memory is no reason if /init will leave it out: a reload would gain nothing, and
+    /// leaves nothing armed while it copies the image.
     pub fn machine_reasons(&self, present: &Present, removed: &[u64]) -> Vec<Reason> {
         if self.replaced {
             return vec![Reason::Unknown { because: Unknown::Replaced }];
@@ -211,9 +218,12 @@ impl Armed {
         let follows = |answer: Option<bool>| self.listing.is_none() && answer == Some(true);
         let (memory, cpu) = (follows(self.hotplug.memory), follows(self.hotplug.cpu));
         let span = |range: &PhysRange| SpanSummary::from(*range);
-        let removed_ranges = difference.memory_removed.iter().map(span);
+        let origin = self.record.origin.as_ref();
+        let skips_removed = origin.is_some_and(|origin| origin.skips_removed_memory);
+        let is_reason = |range: &&PhysRange| !(skips_removed && is_of_whole_sections(range));
+        let removed_ranges = difference.memory_removed.iter().filter(is_reason).map(span);
         reasons.extend(removed_ranges.map(|range| Reason::MemoryRemoved { range }));
-        if self.listing.is_none() {
+        if self.listing.is_none() && !skips_removed {
             reasons.extend(removed.iter().map(|&block| Reason::BlockRemoved { block }));
         }
         if !memory {
@@ -267,6 +277,11 @@ impl Armed {
         }
         reasons
     }
+}
+
+/// Whether the kernel's list of sections lacks the range, once it was removed.
+fn is_of_whole_sections(range: &PhysRange) -> bool {
+    range.start().is_multiple_of(SECTION_LEN) && range.end().is_multiple_of(SECTION_LEN)
 }
 
 /// Whether the seal in the purgatory's block, which is the image's identity, differs from the

@@ -1,4 +1,4 @@
-//! `panics-*`: the first panics of a recorded seed, while memory and CPUs come and go. The whole
+//! `panics-*`: the first panic of a recorded seed, while memory and CPUs come and go. The whole
 //! series is `cargo lab panics`.
 
 use crate::error::{Error, check};
@@ -9,15 +9,15 @@ use crate::storm::Contestant;
 
 const SEED: u64 = 6;
 const SERIES: &str = "6.12";
-const COUNT: u32 = 2;
+const COUNT: u32 = 1;
 
 table! {
     "panics-in-kernel", [Kernel("6.12"), Kexec, Storm, CrashHotplug, Hotplug], in_kernel,
-        "two panics at drawn moments, while memory and CPUs come and go and the kernel keeps the \
-         image true, never find nothing armed";
+        "a panic at a drawn moment, while memory and CPUs come and go and the kernel keeps the \
+         image true, never finds nothing armed";
     "panics-per-event", [Kernel("6.12"), Kexec, Storm, CrashHotplug, Hotplug],
         |stage| series(stage, Contestant::KexecPerEvent).map(drop),
-        "two panics at the same moments while kexec-tools unloads and loads for each event end as \
+        "a panic at the same moment while kexec-tools unloads and loads for each event ends as \
          can be explained",
         lab: Like("panics-in-kernel");
 }

@@ -18,7 +18,8 @@ const BALLAST_MIB: usize = 1;
 table! {
     "storm-in-kernel", [Kernel("6.12"), Kexec, Storm, CrashHotplug], in_kernel,
         "eight memory blocks are added; the kernel updates the armed image, with no reload, \
-         and nothing is unprotected except during these updates";
+         and nothing is unprotected except during these updates",
+        lab: Like("storm-in-place");
     "storm-in-place", [Kernel("6.1"), Kexec, Storm, NoCrashHotplug, Hotplug], in_place,
         "64 memory blocks are added on a kernel without hotplug support; kdump-loader reloads at \
          most twice a burst and never unloads";

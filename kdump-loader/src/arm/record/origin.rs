@@ -39,6 +39,10 @@ pub struct Origin {
     /// Bytes of the initrd of `--capture`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initrd_len: Option<u64>,
+    /// Whether its /init leaves out memory that the running kernel has no more, so that it may stay
+    /// in the elfcorehdr.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skips_removed_memory: bool,
     /// Bytes of memory that the capture kernel needs besides the image, with that initrd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<u64>,

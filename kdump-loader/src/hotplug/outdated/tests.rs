@@ -173,6 +173,22 @@ fn removed_block_is_a_reason_if_the_header_cannot_be_read() {
 }
 
 #[test]
+fn removed_memory_that_init_leaves_out_is_no_reason() {
+    let (shrunk, _) = shrunk();
+    for listing in [None, Some(Listing::of_present(&present()))] {
+        let mut armed = armed(FOLLOWS, listing);
+        armed.record.origin.as_mut().unwrap().skips_removed_memory = true;
+        assert_eq!(armed.machine_reasons(&shrunk, &[40]), []);
+        // Half a section of it is still there, and the kernel's list of sections has all.
+        let mut present = present();
+        let last = present.memory.pop().unwrap();
+        present.memory.push(range(last.start(), last.end() - SECTION_LEN / 2));
+        let range = range(last.end() - SECTION_LEN / 2, last.end()).into();
+        assert_eq!(armed.machine_reasons(&present, &[]), [Reason::MemoryRemoved { range }]);
+    }
+}
+
+#[test]
 fn removed_cpu_is_no_reason() {
     let mut present = present();
     present.cpus.pop();

@@ -20,16 +20,19 @@ table! {
         "the capture works on CPUs without SHA-NI: the portable engine verifies",
         lab: Like("capture");
     "la57", [Makedumpfile, FiveLevels], la57,
-        "the capture works with five-level paging";
+        "the capture works with five-level paging",
+        lab: Case("sound-la57");
     "high", [Makedumpfile], high,
         "the capture works with a crash region above 4 GiB";
     "ap", [Makedumpfile], application_processor,
-        "the capture works if CPU 1 panics, not the boot processor";
+        "the capture works if CPU 1 panics, not the boot processor",
+        lab: Case("panic-on-another-cpu-la57");
     "uart-absent", [Makedumpfile], absent_uart,
-        "if the serial port is absent, the purgatory prints nothing and boots";
+        "if the serial port is absent, the purgatory prints nothing and boots",
+        lab: Case("sound-uart-absent");
     "nmi", [Makedumpfile], nmi,
         "the capture works with non-maskable interrupts during verification",
-        lab: Like("capture");
+        lab: Case("nmi-storm");
     "efi", [Makedumpfile, Ovmf], |stage| efi(stage, ""),
         "the capture works with EFI firmware: the capture kernel gets its tables, but not its \
          memory map";

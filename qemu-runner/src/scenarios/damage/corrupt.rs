@@ -30,49 +30,51 @@ impl Place {
 
 table! {
     "corrupt-kernel-first", [], |stage| refused(stage, RegionKind::Kernel, Place::First),
-        "a bit flipped in the kernel's first byte is named with its place, and the machine resets";
+        "a bit flipped in the kernel's first byte is named with its place, and the machine resets",
+        lab: Case("kernel-first");
     "corrupt-kernel-middle", [], |stage| refused(stage, RegionKind::Kernel, Place::Middle),
         "a bit flipped in the middle of the kernel is named with its place, and the machine resets",
-        lab: Like("corrupt-kernel-first");
+        lab: Case("kernel-first");
     "corrupt-kernel-last", [], |stage| refused(stage, RegionKind::Kernel, Place::Last),
         "a bit flipped in the kernel's last byte is named with its place, and the machine resets",
-        lab: Like("corrupt-kernel-first");
+        lab: Case("kernel-first");
     "corrupt-kernel-zero-tail", [], |stage| refused(stage, RegionKind::Kernel, Place::ZeroTail),
-        "a bit flipped in the kernel's zero tail is named with its place, and the machine resets";
+        "a bit flipped in the kernel's zero tail is named with its place, and the machine resets",
+        lab: Case("kernel-tail-first");
     "corrupt-initrd-first", [], |stage| refused(stage, RegionKind::Initrd, Place::First),
         "a bit flipped in the initrd's first byte is named with its place, and the machine resets",
-        lab: Like("corrupt-kernel-first");
+        lab: Case("initrd-first");
     "corrupt-initrd-middle", [], |stage| refused(stage, RegionKind::Initrd, Place::Middle),
         "a bit flipped in the middle of the initrd is named with its place, and the machine resets",
-        lab: Like("corrupt-kernel-first");
+        lab: Case("initrd-first");
     "corrupt-initrd-last", [], |stage| refused(stage, RegionKind::Initrd, Place::Last),
         "a bit flipped in the initrd's last byte is named with its place, and the machine resets",
-        lab: Like("corrupt-kernel-first");
+        lab: Case("initrd-first");
     "corrupt-boot-params-first", [], |stage| refused(stage, RegionKind::BootParams, Place::First),
         "a bit flipped in the boot parameters' first byte is named with its place, and the \
          machine resets",
-        lab: Like("corrupt-kernel-first");
+        lab: Case("boot-params-first");
     "corrupt-boot-params-middle", [], |stage| refused(stage, RegionKind::BootParams, Place::Middle),
         "a bit flipped in the middle of the boot parameters is named with its place, and the \
          machine resets",
-        lab: Like("corrupt-kernel-first");
+        lab: Case("boot-params-first");
     "corrupt-boot-params-last", [], |stage| refused(stage, RegionKind::BootParams, Place::Last),
         "a bit flipped in the boot parameters' last byte is named with its place, and the machine \
          resets",
-        lab: Like("corrupt-kernel-first");
+        lab: Case("boot-params-first");
     "corrupt-command-line-first", [], |stage| refused(stage, RegionKind::CommandLine, Place::First),
         "a bit flipped in the command line's first byte is named with its place, and the machine \
          resets",
-        lab: Like("corrupt-kernel-first");
+        lab: Case("command-line-first");
     "corrupt-command-line-middle", [],
         |stage| refused(stage, RegionKind::CommandLine, Place::Middle),
         "a bit flipped in the middle of the command line is named with its place, and the machine \
          resets",
-        lab: Like("corrupt-kernel-first");
+        lab: Case("command-line-first");
     "corrupt-command-line-last", [], |stage| refused(stage, RegionKind::CommandLine, Place::Last),
         "a bit flipped in the command line's last byte is named with its place, and the machine \
          resets",
-        lab: Like("corrupt-kernel-first");
+        lab: Case("command-line-first");
     "corrupt-initrd-boot", [Makedumpfile], boots_anyway,
         "with `--on-corrupt boot` a damaged initrd is named, and the capture kernel boots and \
          reports it";

@@ -18,7 +18,8 @@ type ProgramHeader = ProgramHeader64<LittleEndian>;
 
 table! {
     "elfcorehdr-rewritten", [Makedumpfile, CrashHotplug], rewritten,
-        "an elfcorehdr that the kernel has rewritten raises no false alarm";
+        "an elfcorehdr that the kernel has rewritten raises no false alarm",
+        lab: Like("hotplug");
     "elfcorehdr-broken-magic", [Makedumpfile],
         |stage| broken(stage, "a broken magic number", |ram, start| {
             ram.flip_bit(start + offset_of!(Header, e_ident) as u64, 0)

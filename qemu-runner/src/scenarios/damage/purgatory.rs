@@ -23,26 +23,29 @@ const STORY_TELL: &str = "5story4tell";
 
 table! {
     "purgatory-corrupt-text", [], text,
-        "a bit flipped in the purgatory's code never ends in a boot";
+        "a bit flipped in the purgatory's code never ends in a boot",
+        lab: Case("purgatory-text");
     "purgatory-corrupt-block", [], block,
         "a bit flipped in a plausible value of the handoff block breaks the seal",
-        lab: Like("purgatory-corrupt-leaf-table");
+        lab: Case("leaf-table");
     "purgatory-corrupt-block-delay", [], delay,
         "a bit flipped in the handoff block's delay does not delay the reset by weeks",
-        lab: Like("purgatory-corrupt-leaf-table");
+        lab: Case("leaf-table");
     "purgatory-corrupt-leaf-table", [],
         |stage| {
             let place = |image: &ArmedImage| image.leaf_table.start;
             sealed(stage, "--on-corrupt boot", place, 0, Verdict::Seal).map(drop)
         },
         "a bit flipped in the leaf table breaks the seal, and even `--on-corrupt boot` does not \
-         boot";
+         boot",
+        lab: Case("leaf-table");
     "purgatory-exception", [Purgatory], exception,
         "an invalid instruction in the purgatory is reported with its address, and the machine \
          resets";
     "purgatory-machine-check", [Purgatory], machine_check,
         "a machine check during verification is reported with the range being verified, and the \
-         machine resets";
+         machine resets",
+        lab: Case("machine-check-leaves");
 }
 
 /// Nothing verifies the code before it runs, so its end is open. It must end, and never in a boot.

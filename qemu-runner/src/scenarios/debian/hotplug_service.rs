@@ -1,9 +1,9 @@
-//! `debian-hotplug-service`: the loader's own service replaces Debian's kdump-tools.
+//! `debian-hotplug-service*`: the loader's own service replaces Debian's kdump-tools.
 //!
-//! First, kdump-tools loads, with the loader in the place of `kexec`. Then the loader's service arms
-//! at boot and keeps the image up to date while memory and a CPU come and memory goes. Debian's
-//! capture service saves the dump as before. udev and systemd are Debian's, as on an operator's
-//! machine.
+//! It arms, and keeps the image up to date while memory and a CPU come and go. Debian's capture
+//! service saves the dump as before. udev and systemd are Debian's, as on an operator's machine.
+//! The longer story begins with kdump-tools, which loads with the loader in the place of `kexec`,
+//! and has the way back, rescue.target, a shutdown and a boot.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::scenario::table;
 use crate::scenarios::debian::service::{self, expect_saved_dump};
 use crate::scenarios::debian::stays_armed;
 use crate::stage::MEMORY_BLOCK;
-use crate::stage::installed::{self, Guest, Kexec, LOADER};
+use crate::stage::installed::{self, Disk, Guest, Kexec, LOADER};
 use crate::stage::{BOOT_CPUS, First, OOPS, Stage, number};
 
 /// As for Debian's own service, and an installation, a boot, a DIMM and a CPU more.
@@ -28,16 +28,31 @@ const INACTIVE: i32 = 3;
 const PER_BURST: u32 = 2;
 
 table! {
-    "debian-hotplug-service", [DebianDisk, Makedumpfile], story,
-        "kdump-tools loads, reloads and unloads by the loader as `kexec`; then `service install`, \
-         `uninstall` and `install`: hot-added memory and CPUs cost no reload, a removed DIMM at \
-         most two, only `systemctl stop` disarms, and an oops leaves a dump";
+    "debian-hotplug-service", [DebianDisk, Makedumpfile], hotplug,
+        "after `service install`, hot-added memory and CPUs cost no reload, a removed DIMM at most \
+         two, `systemctl stop` disarms, and an oops leaves a dump";
+    "debian-hotplug-service-boots", [DebianDisk, Makedumpfile], boots,
+        "`debian-hotplug-service` after kdump-tools has loaded by the loader as `kexec`, after \
+         `service uninstall`, rescue.target, and a shutdown: only `systemctl stop` disarms",
+        lab: Like("debian-hotplug-service");
 }
 
-fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
+/// The machine that each of them has.
+fn guest() -> Guest {
+    Guest { dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Ours) }
+}
+
+fn hotplug(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.deadline = Deadline::after(LIMIT);
-    let guest = Guest { dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Ours) };
-    let (mut first, mut disk) = installed::boot(stage, &guest)?;
+    let (mut first, disk) = installed::boot(stage, &guest())?;
+    switch_over(&mut first)?;
+    stays_armed::stop_and_start(&mut first)?;
+    follow_and_crash(first, disk)
+}
+
+fn boots(stage: &mut Stage<'_>) -> Result<(), Error> {
+    stage.deadline = Deadline::after(LIMIT);
+    let (mut first, mut disk) = installed::boot(stage, &guest())?;
     service::expect_armed_by_kdump_tools(&mut first)?;
     service::verbs(&mut first)?;
     stays_armed::mount_boot(&mut first)?;
@@ -52,6 +67,11 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     expect_armed_at_boot(&mut first)?;
     let last = first.vm.run_ok(&format!("{INSTALLED} last"))?;
     expect_words("`last` after a shutdown in order", &last, &SHUT_DOWN)?;
+    follow_and_crash(first, disk)
+}
+
+/// Our service has armed. Memory and a CPU come and go, and the kernel crashes.
+fn follow_and_crash(mut first: First<'_, '_>, disk: Disk<'_>) -> Result<(), Error> {
     expect_repeated_events_to_be_ignored(&mut first)?;
 
     let identity = first.image()?.identity;

@@ -55,13 +55,14 @@ table! {
     "kexec-tools-with-ours-table", [Kexec, DropIns, CrashHotplug], kexec_tools_table,
         "a bit flipped in kexec-tools' region table makes our purgatory read unmapped memory: it \
          says so and hangs",
-        lab: Like("kexec-tools-with-ours-corrupt");
+        lab: Like("linux-with-ours-corrupt");
     "kexec-tools-with-ours-machine-check", [Makedumpfile, Kexec, DropIns, CrashHotplug],
         kexec_tools_machine_check,
         "on a machine check our purgatory in kexec-tools says what it was verifying, and resets",
-        lab: Like("purgatory-machine-check");
+        lab: Case("machine-check-leaves");
     "kexec-tools-with-ours-corrupt", [Kexec, DropIns, CrashHotplug], kexec_tools_corrupt,
-        "a bit flipped in the initrd makes our purgatory in kexec-tools say so and hang";
+        "a bit flipped in the initrd makes our purgatory in kexec-tools say so and hang",
+        lab: Like("linux-with-ours-corrupt");
     "kexec-tools-with-ours-backup", [Makedumpfile, Kexec, DropIns], kexec_tools_backup,
         "our purgatory in kexec-tools copies low memory to where kexec-tools' elfcorehdr says",
         lab: Like("kexec-tools-with-ours");

@@ -13,7 +13,7 @@ use crate::machine::DIMM_SIZE;
 use crate::machine::disk::{Bus, part_uuid};
 use crate::scenario::table;
 use crate::stage::saved::Saved;
-use crate::stage::{First, Setup, Stage, number};
+use crate::stage::{First, Setup, Stage, guest, number};
 
 /// The level at which makedumpfile leaves out all that it can.
 const LEVEL: u32 = 31;
@@ -50,6 +50,8 @@ fn by_ours(stage: &mut Stage<'_>) -> Result<(), Error> {
         remove_lower(&mut first)?;
         if reloads {
             arm(&mut first)?;
+        } else {
+            expect_no_warning(&mut first)?;
         }
         let image = first.disk(0);
         let mut crashed = first.panic(None)?;
@@ -66,6 +68,12 @@ fn by_ours(stage: &mut Stage<'_>) -> Result<(), Error> {
             milliseconds: times.saved_ms.unwrap_or_default() - times.dump_ms.unwrap_or_default(),
         })
     })
+}
+
+/// `status` does not advise a reload: /init leaves out what was removed.
+fn expect_no_warning(first: &mut First<'_, '_>) -> Result<(), Error> {
+    let status = first.vm.run_ok(&format!("{} status", guest::LOADER))?;
+    check!(!status.contains("[memory_"), "`status`: expected no word about memory, found {status}")
 }
 
 fn by_makedumpfile(stage: &mut Stage<'_>) -> Result<(), Error> {

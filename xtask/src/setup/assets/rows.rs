@@ -11,8 +11,8 @@ struct Row {
     part: Name,
     label: String,
     /// Whether the gate fails without it. The newest kernels, whose series comes from backports,
-    /// the disk, which takes root to make, and the browser may be missing. Their tests are then
-    /// ignored, with the reason.
+    /// and the disk, which takes root to make, may be missing. Their tests are then ignored, with
+    /// the reason. The gate needs no part of the laboratory.
     required: bool,
     /// Its version and place, or why it is missing.
     found: Result<String, String>,
