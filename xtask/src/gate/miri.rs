@@ -25,52 +25,22 @@ const FLAGS: &str = "-Ctarget-feature=+sha,+ssse3,+sse4.1";
 /// the repository's root.
 const HOME: &str = "target/rustup";
 const SYSROOT: &str = "target/miri-sysroot";
-/// Lets tests use the machine's files and its clock.
-const WITH_FILES: &str = "-Zmiri-disable-isolation";
 
 /// Tests to interpret.
 struct Part {
     package: &'static str,
     targets: &'static [&'static str],
-    /// Arguments of the test runner.
-    filters: &'static [&'static str],
-    /// Whether the tests use the machine's files.
-    files: bool,
 }
 
-const PARTS: [Part; 4] = [
-    Part { package: "kdump-handoff", targets: &["--lib"], filters: &[], files: false },
+/// What runs without an operating system.
+const PARTS: [Part; 3] = [
+    Part { package: "kdump-handoff", targets: &["--lib"] },
     // Without NIST's vectors: Miri takes a second for twenty blocks.
-    Part {
-        package: "leaf-digest",
-        targets: &["--lib", "--test", "vectors"],
-        filters: &[],
-        files: false,
-    },
-    Part { package: "purgatory", targets: &["--lib"], filters: &[], files: false },
-    // The parsers that reinterpret bytes with the crate `object`, without tests that would take
-    // longer than all others together.
-    Part { package: "kdump-image", targets: &["--lib"], filters: &LOADER, files: true },
-];
-const LOADER: [&str; 14] = [
-    "describe::elfcorehdr::tests",
-    "kernel::bzimage::tests",
-    "purgatory::parse::tests",
-    "--skip=properties",
-    "--skip=cpus_are_in_the_order_of_their_numbers",
-    "--skip=loads_are_exactly_the_ram",
-    "--skip=more_program_headers_than_can_be_counted",
-    "--skip=changed_header_is_read_consistently",
-    "--skip=image_cut_anywhere",
-    "--skip=flipped_bits_in_the_headers",
-    "--skip=truncated_purgatory",
-    "--skip=addresses_that_wrap_are_refused",
-    "--skip=purgatory_of_another_layout",
-    "--skip=foreign_elf_files",
+    Part { package: "leaf-digest", targets: &["--lib", "--test", "vectors"] },
+    Part { package: "purgatory", targets: &["--lib"] },
 ];
 
-/// Run the tests of the contract, the digest, the purgatory's pure parts and the loader's parsers
-/// under Miri
+/// Run the tests of the contract, the digest and the purgatory's pure parts under Miri
 ///
 /// Fetches a nightly toolchain into target/ if it is missing. Tests too slow for Miri count as
 /// ignored.
@@ -152,8 +122,7 @@ fn cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Cmd<'a> {
 }
 
 fn test<'a>(sh: &'a Shell, repo: &Repository, part: &Part) -> Cmd<'a> {
-    let Part { package, targets, filters, files } = *part;
+    let Part { package, targets } = *part;
     let options = ["--quiet", "--locked", "--package", package];
-    let test = cargo(sh, repo, "test").args(options).args(targets).arg("--").args(filters);
-    if files { test.env("MIRIFLAGS", WITH_FILES) } else { test }
+    cargo(sh, repo, "test").args(options).args(targets)
 }

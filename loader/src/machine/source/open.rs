@@ -66,10 +66,6 @@ pub(in crate::machine) fn presence(root: &Path, name: &str) -> io::Result<()> {
 
 /// Opens a snapshot's file without following a link out of the snapshot.
 fn inside(root: &Path, name: &str) -> io::Result<File> {
-    // Miri does not support openat2(2).
-    if cfg!(miri) {
-        return inside_by_path(root, name);
-    }
     // A FIFO must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
@@ -91,7 +87,7 @@ fn inside_by_path(root: &Path, name: &str) -> io::Result<File> {
     if !path.starts_with(fs::canonicalize(root)?) {
         return Err(io::Error::other(Refusal::LeadsOut));
     }
-    let flags = if cfg!(miri) { 0 } else { libc::O_NONBLOCK | libc::O_NOCTTY };
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
