@@ -42,7 +42,7 @@ pub const LINUX_DROP_IN_RESETTING: &str = "target/drop-in/purgatory-linux-com1-r
 /// The purgatory for kexec-tools, and the same with names for its functions.
 pub const KEXEC_TOOLS_DROP_IN: &str = "target/dist/purgatory-kexec-tools.ro";
 pub(crate) const KEXEC_TOOLS_DROP_IN_SYMBOLS: &str = "target/dist/purgatory-kexec-tools.debug";
-/// Where `cargo xtask qemu bare` puts crash kernel, capture payload and the maker of disk images.
+/// Where `cargo xtask qemu bare` puts crash kernel and capture payload.
 const BARE: &str = "target/bare";
 /// Where runs leave their logs.
 const RUNS: &str = "target/qemu";

@@ -91,9 +91,11 @@ pub enum Boot {
         /// A disk that it finds as /dev/vda.
         disk: Option<PathBuf>,
     },
-    /// A disk with its own boot sector.
-    Disk {
-        image: PathBuf,
+    /// The crash kernel of the fault matrix, likewise.
+    CrashKernel {
+        kernel: PathBuf,
+        /// Its orders.
+        ramdisk: PathBuf,
         /// Keep a log of the instructions that are executed at these addresses (`bare/trace.rs`).
         trace: Option<Range<u64>>,
         /// A console that never takes a byte: a device that answers 0 where COM1's line status is.
@@ -166,7 +168,7 @@ impl Machine {
         // TCG, so that a run is the same with and without KVM, and so that SHA-NI can be had
         // everywhere.
         let (mut accelerator, mut logged) = ("tcg,thread=multi", "cpu_reset,guest_errors");
-        if let Boot::Disk { trace: Some(code), .. } = &self.boot {
+        if let Boot::CrashKernel { trace: Some(code), .. } = &self.boot {
             accelerator = "tcg,thread=multi,one-insn-per-tb=on";
             logged = "cpu_reset,guest_errors,in_asm";
             line.args(["-dfilter", &format!("{:#x}..{:#x}", code.start, code.end - 1)]);
@@ -189,12 +191,10 @@ impl Machine {
                     line.args(["-drive", &image, "-device", "virtio-blk-pci,drive=disk"]);
                 }
             }
-            Boot::Disk { image, .. } => {
-                // Nothing that it writes is of use, and several machines continue from one disk.
-                line.args(["-drive", &with_path("if=ide,format=raw,snapshot=on,file=", image)]);
-                // The bootloader's BIOS stages ask for a graphics mode.
+            Boot::CrashKernel { kernel, ramdisk, .. } => {
+                line.arg("-kernel").arg(kernel).arg("-initrd").arg(ramdisk);
                 let exit = format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4");
-                line.args(["-device", "VGA", "-device", &exit]);
+                line.args(["-device", &exit]);
             }
         }
         if self.signals {
@@ -223,7 +223,7 @@ impl Machine {
                 line.args(["-mon", "chardev=console,mode=readline"]);
             }
         }
-        if matches!(self.boot, Boot::Disk { stuck_console: true, .. }) {
+        if matches!(self.boot, Boot::CrashKernel { stuck_console: true, .. }) {
             // What is written although the line status forbids it is heard.
             let port = |port: u16, chardev: &str| {
                 format!("isa-debugcon,iobase={port:#x},readback=0,chardev={chardev}")

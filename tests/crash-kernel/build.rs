@@ -1,4 +1,6 @@
-//! Passes the linker its script, and the address in it that the runner also knows.
+//! Passes the linker its script, and the addresses in it that the runner also knows.
+
+use orders::map;
 
 fn main() {
     println!("cargo::rerun-if-changed=kernel.ld");
@@ -8,7 +10,9 @@ fn main() {
     }
     let script = std::path::Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"))
         .join("kernel.ld");
-    println!("cargo::rustc-link-arg-bins=--defsym=KERNEL_TEXT={:#x}", orders::map::KERNEL_TEXT);
+    for (name, address) in [("KERNEL_TEXT", map::KERNEL_TEXT), ("KERNEL_MAP", map::KERNEL_MAP)] {
+        println!("cargo::rustc-link-arg-bins=--defsym={name}={address:#x}");
+    }
     println!("cargo::rustc-link-arg-bins=-T{}", script.display());
     // After rustc's own -pie: the kernel runs where it is linked, as Linux without KASLR.
     println!("cargo::rustc-link-arg-bins=--no-pie");

@@ -51,7 +51,7 @@ paths! {
     downloads: "target/downloads";
     /// apt's private roots.
     apt: "target/apt";
-    /// The crash kernel, the capture payload, and the builder of disk images.
+    /// The crash kernel and the capture payload.
     bare: "target/bare";
     /// Everything that ships: the loader, the purgatory, man pages, completions, packages.
     dist: "target/dist";

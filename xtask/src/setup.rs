@@ -4,7 +4,6 @@
 //!   `target/`, and the QEMU runner's asset manifest names their files. Nothing else is installed.
 
 mod toolchain; // what every build needs
-pub mod llvm_tools; // what the builder of disk images needs
 pub mod apt; // packages, from Debian's archive
 mod assets; // the parts, and the manifest that names them
 mod qemu; // the emulator

@@ -1,8 +1,8 @@
 //! (1) The crash kernel, booted once for each kind of machine: it has described the machine and
 //! awaits its orders.
 //!
-//! A case takes the facts from one such machine and starts from another, because the bootloader's
-//! way through the BIOS takes longer than the case itself.
+//! A case takes the facts from one such machine and starts from another, because the way through
+//! the firmware takes longer than the case itself.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,12 @@ use orders::map;
 use super::case::Cpu;
 use super::description::Facts;
 use super::ramdisk;
-use super::run::{LIMIT, directory_name, disk_image, machine, remove_big_files};
+use super::run::{LIMIT, RAMDISK, directory_name, machine, remove_big_files};
 use crate::assets::Qemu;
 use crate::assets::shared::Shared;
 use crate::context::Context;
 use crate::error::{Error, check};
+use crate::host;
 use crate::machine::checkpoint::Checkpoint;
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::{Arrival, Vm};
@@ -39,7 +40,7 @@ pub struct Kind {
 pub struct Booted {
     pub facts: Facts,
     pub said: Vec<String>,
-    pub disk: PathBuf,
+    pub ramdisk: PathBuf,
     checkpoint: Checkpoint,
 }
 
@@ -75,8 +76,10 @@ impl Machines {
             format!("machine-{cpu:?}{}", if stuck_console { "-stuck" } else { "" }).to_lowercase();
         let (directory, place) =
             (context.fresh_directory(&directory_name(&name))?, self.directory.place(&name));
-        let disk = disk_image(context, &ramdisk::awaiting(), &place)?;
-        let boot = Boot::Disk { image: disk.clone(), trace: None, stuck_console };
+        let (kernel, ramdisk) = (context.bare("crash-kernel")?, place.join(RAMDISK));
+        host::write(&ramdisk, &ramdisk::awaiting())?;
+        let boot =
+            Boot::CrashKernel { kernel, ramdisk: ramdisk.clone(), trace: None, stuck_console };
         let mut vm = Vm::start(
             &context.assets()?.qemu,
             &machine(cpu, boot),
@@ -96,7 +99,7 @@ impl Machines {
         let checkpoint = Checkpoint::take(&mut vm, place)?;
         drop(vm);
         remove_big_files(context, &directory, false)?;
-        Ok(Booted { facts, said, disk, checkpoint })
+        Ok(Booted { facts, said, ramdisk, checkpoint })
     }
 }
 

@@ -1,5 +1,5 @@
-//! (4) Orders for the crash kernel and their data, as one file: the bootloader's ramdisk, or memory
-//! where a booted crash kernel awaits them.
+//! (4) Orders for the crash kernel and their data, as one file: the ramdisk that it is booted with,
+//! or memory where it awaits them.
 
 use std::ops::Range;
 

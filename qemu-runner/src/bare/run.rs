@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use loader::request::{Confidential, Console, InputFile, Request, SignalChoice};
@@ -17,7 +16,7 @@ use crate::context::{self, Context};
 use crate::error::{Error, check, with_causes};
 use crate::evidence::armed::range;
 use crate::evidence::outcome::{Outcome, Phase};
-use crate::host::{self, succeed};
+use crate::host;
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::{Arrival, RAM, SCRIPT, Vm};
 use crate::machine::{Boot, Machine};
@@ -32,7 +31,7 @@ const MAX_CPUS: u32 = 4;
 const DIMMS: u32 = 2;
 
 /// The file in a case's directory that holds its orders.
-const RAMDISK: &str = "ramdisk";
+pub(super) const RAMDISK: &str = "ramdisk";
 /// What the purgatory says when it stops forever.
 const HALTED: &str = "purgatory: halted";
 /// What the crash kernel says last.
@@ -43,8 +42,8 @@ const PANICKED: &str = "panic on";
 pub enum Start {
     /// A crash kernel that awaits its orders, as another machine had booted it.
     Booted,
-    /// A disk of its own, which stays, so that the machine can be started again by hand.
-    Disk {
+    /// A machine of its own, whose ramdisk stays, so that it can be started again by hand.
+    Boots {
         /// The port of localhost on which gdb is awaited before the first instruction. Then nothing
         /// has to be over at any time.
         debugger: Option<u16>,
@@ -96,14 +95,17 @@ fn play(
 
     let trace = arrangement.traced.map(|_| range(&told(&image).block.purgatory));
     let stuck_console = arrangement.stuck_console;
-    let machine_with = |image| machine(arrangement.cpu, Boot::Disk { image, trace, stuck_console });
+    let kernel = context.bare("crash-kernel")?;
+    let machine_with = |ramdisk| {
+        machine(arrangement.cpu, Boot::CrashKernel { kernel, ramdisk, trace, stuck_console })
+    };
     let qemu = &context.assets()?.qemu;
     let mut observed = Observed::default();
     let mut vm = match start {
         Start::Booted => {
             let booted = machines.booted(context, Kind { cpu: arrangement.cpu, ..built_on })?;
             observed.harness.clone_from(&booted.said);
-            let machine = machine_with(booted.disk.clone());
+            let machine = machine_with(booted.ramdisk.clone());
             let vm = booted.resume(qemu, &machine, &directory, Deadline::after(LIMIT), &orders)?;
             // By hand it cannot continue from there.
             let again = format!("cargo xtask qemu bare {}\n", case.name);
@@ -114,9 +116,10 @@ fn play(
             outcome.now("the crash kernel, which another machine had booted, is given its orders");
             vm
         }
-        Start::Disk { debugger } => {
-            let disk = disk_image(context, &orders, &directory)?;
-            let machine = Machine { debugger, ..machine_with(disk) };
+        Start::Boots { debugger } => {
+            let ramdisk = directory.join(RAMDISK);
+            host::write(&ramdisk, &orders)?;
+            let machine = Machine { debugger, ..machine_with(ramdisk) };
             debugger::write(context, &directory, qemu, &machine, &request, &image)?;
             let deadline =
                 if debugger.is_some() { Deadline::never() } else { Deadline::after(LIMIT) };
@@ -184,27 +187,14 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8 | 1).collect()
 }
 
-/// A disk that boots the crash kernel with this ramdisk, in a directory that is made if necessary.
-pub(super) fn disk_image(
-    context: &Context,
-    ramdisk: &[u8],
-    directory: &Path,
-) -> Result<PathBuf, Error> {
-    let (file, disk) = (directory.join(RAMDISK), directory.join("disk"));
-    host::write(&file, ramdisk)?;
-    let mut program = Command::new(context.bare("disk-image")?);
-    succeed(program.arg(context.bare("crash-kernel")?).args([&file, &disk]), 0)?;
-    Ok(disk)
-}
-
 pub(super) fn remove_big_files(
     context: &Context,
     directory: &Path,
-    keep_disk: bool,
+    keep_ramdisk: bool,
 ) -> Result<(), Error> {
-    let disk = directory.join("disk");
-    for path in [directory.join(RAM), directory.join(RAMDISK), disk.clone()] {
-        if path.exists() && !context.keep() && !(keep_disk && path == disk) {
+    for name in [RAM, RAMDISK] {
+        let path = directory.join(name);
+        if path.exists() && !context.keep() && !(keep_ramdisk && name == RAMDISK) {
             fs::remove_file(&path).map_err(Error::file("remove", &path))?;
         }
     }

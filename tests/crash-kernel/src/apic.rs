@@ -152,8 +152,8 @@ fn address(register: Register) -> *mut u32 {
 }
 
 fn read(register: Register) -> u32 {
-    // SAFETY: the bootloader maps at least the first 4 GiB of physical memory at DIRECT_MAP, where
-    // the registers are. Reading one of these has no effect.
+    // SAFETY: boot.S maps the first 4 GiB of physical memory at DIRECT_MAP, where the registers
+    // are. Reading one of these has no effect.
     unsafe { address(register).read_volatile() }
 }
 

@@ -1,4 +1,4 @@
-//! `[6]` The machine's facts, from which the runner makes the files that the loader reads.
+//! `[7]` The machine's facts, from which the runner makes the files that the loader reads.
 
 use core::arch::x86_64::__cpuid_count;
 

@@ -1,4 +1,4 @@
-//! `[2]` Our own IDT: an exception before the ordered panic is a fault of ours, and ends the run
+//! `[3]` Our own IDT: an exception before the ordered panic is a fault of ours, and ends the run
 //! with its place. NMIs are no faults; `smp` handles them. Handlers run on the interrupted stack.
 //! If that is lost, a triple fault ends the run.
 

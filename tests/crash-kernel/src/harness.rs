@@ -1,4 +1,4 @@
-//! `[1]` The way to the runner: lines on COM2, and the end of the run through isa-debug-exit.
+//! `[2]` The way to the runner: lines on COM2, and the end of the run through isa-debug-exit.
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;

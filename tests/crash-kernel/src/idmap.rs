@@ -1,4 +1,4 @@
-//! `[9]` The identity map that the purgatory runs on, made at load time from control pages in the
+//! `[10]` The identity map that the purgatory runs on, made at load time from control pages in the
 //! holes of the crash region (`init_pgtable`, arch/x86/kernel/machine_kexec_64.c;
 //! `kimage_alloc_crash_control_pages`, kernel/kexec_core.c).
 

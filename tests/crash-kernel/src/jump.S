@@ -1,4 +1,4 @@
-/* [13] The code of the control page, position-independent.
+/* [14] The code of the control page, position-independent.
  *
  * On entry: in the kernel's text, which begins with this code, on the kernel's page tables; R8 =
  *   control page, R9 = CR3 with four levels, in which the control page is mapped where this code

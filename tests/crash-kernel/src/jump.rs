@@ -1,4 +1,4 @@
-//! `[13]` Into the purgatory, in the state in which Linux enters it (`relocate_kernel`,
+//! `[14]` Into the purgatory, in the state in which Linux enters it (`relocate_kernel`,
 //! arch/x86/kernel/relocate_kernel_64.S, and `machine_kexec`, machine_kexec_64.c).
 
 use core::arch::{asm, global_asm};

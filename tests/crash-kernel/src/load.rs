@@ -1,4 +1,4 @@
-//! `[8]` The image, copied into the crash region as `kimage_load_crash_segment`
+//! `[9]` The image, copied into the crash region as `kimage_load_crash_segment`
 //! (kernel/kexec_core.c) does: bytes, then zeroes.
 
 use core::ops::Range;

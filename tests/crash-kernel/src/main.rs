@@ -1,7 +1,7 @@
 //! A kernel that exists to crash: [0] its story.
 //!
-//! *On entry*: the `bootloader` crate has switched one CPU to long mode and mapped all physical
-//! memory at [`orders::map::DIRECT_MAP`]. The ramdisk holds the runner's orders, which may be to
+//! *On entry*: QEMU has loaded it by the PVH boot protocol, which Linux's vmlinux and Xen's guests
+//! also use. One CPU runs, in 32-bit mode. The ramdisk holds the runner's orders, which may be to
 //! await others at [`orders::map::ORDERS`].
 //!
 //! *On exit*:
@@ -16,39 +16,41 @@
 extern crate alloc;
 
 #[cfg(target_os = "none")]
-mod harness; // [1] lines on COM2, and the end of a run
+mod boot; // [1] 64-bit mode, memory map, ramdisk
 #[cfg(target_os = "none")]
-mod exceptions; // [2] our own faults end the run
+mod harness; // [2] lines on COM2, and the end of a run
 #[cfg(target_os = "none")]
-mod memory; // [3] physical memory
+mod exceptions; // [3] our own faults end the run
 #[cfg(target_os = "none")]
-mod tsc; // [4] the frequency of the time-stamp counter
+mod memory; // [4] physical memory
+#[cfg(target_os = "none")]
+mod tsc; // [5] the frequency of the time-stamp counter
 #[cfg(target_os = "none")]
 mod timeout; // bounded waits
 #[cfg(target_os = "none")]
 mod apic; // messages between CPUs
 #[cfg(target_os = "none")]
-mod smp; // [5] the other CPUs
+mod smp; // [6] the other CPUs
 #[cfg(target_os = "none")]
-mod describe; // [6] the machine's facts
+mod describe; // [7] the machine's facts
 #[cfg(target_os = "none")]
-mod ramdisk; // [7] the orders
+mod ramdisk; // [8] the orders
 #[cfg(target_os = "none")]
-mod load; // [8] the image
+mod load; // [9] the image
 #[cfg(target_os = "none")]
-mod idmap; // [9] the identity map, made at load time
+mod idmap; // [10] the identity map, made at load time
 #[cfg(target_os = "none")]
-mod steps; // [10] the steps before the panic
+mod steps; // [11] the steps before the panic
 #[cfg(target_os = "none")]
 mod hotplug; // memory and CPUs that come and go
 #[cfg(target_os = "none")]
 mod elfcorehdr; // its rewrite on hotplug
 #[cfg(target_os = "none")]
-mod panic; // [11] the panic
+mod panic; // [12] the panic
 #[cfg(target_os = "none")]
-mod notes; // [12] the notes of the crashed CPUs
+mod notes; // [13] the notes of the crashed CPUs
 #[cfg(target_os = "none")]
-mod jump; // [13] into the purgatory
+mod jump; // [14] into the purgatory
 #[cfg(target_os = "none")]
 mod story;
 

@@ -1,4 +1,4 @@
-//! `[3]` Physical memory as the firmware describes it, and access to it.
+//! `[4]` Physical memory as the firmware describes it, and access to it.
 //!
 //! *On exit*: RAM is known, the memory that `orders::map` reserves is ours, there is a heap, and
 //! markers are planted.
@@ -8,12 +8,11 @@ mod page_tables; // the kernel's own
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use bootloader_api::BootInfo;
-use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
 use linked_list_allocator::LockedHeap;
 use orders::note::marker;
 use orders::{PhysSpan, map};
 
+use crate::boot::{self, Boot, MemoryRange};
 use crate::harness::{crashed, give_up};
 
 #[global_allocator]
@@ -53,7 +52,7 @@ unsafe extern "C" {
 /// The machine's memory.
 #[derive(Debug)]
 pub struct Memory {
-    /// Usable memory, ascending, merged. It includes the kernel, the bootloader and the crash
+    /// Usable memory, ascending, merged. It includes the kernel, the ramdisk and the crash
     /// region.
     pub ram: Vec<Range<u64>>,
     /// Other ranges that the firmware names.
@@ -64,35 +63,34 @@ pub struct Memory {
     pub markers: Vec<u64>,
 }
 
-/// Reads the bootloader's memory map, and takes what `orders::map` reserves.
-pub fn take(boot: &BootInfo) -> Memory {
-    if boot.physical_memory_offset.into_option() != Some(map::DIRECT_MAP) {
-        give_up(format_args!("physical memory is not mapped at {:#x}", map::DIRECT_MAP));
-    }
+/// Takes what `orders::map` reserves from the memory that the map at boot calls RAM.
+pub fn take(boot: &Boot) -> Memory {
+    let text = text();
+    let taken =
+        [text.1.clone(), place(boot.memory_map.as_ptr_range()), place(boot.ramdisk.as_ptr_range())];
     let usable = |range: &Range<u64>| {
-        let holds = |region: &MemoryRegion| region.start <= range.start && range.end <= region.end;
-        boot.memory_regions
-            .iter()
-            .any(|region| region.kind == MemoryRegionKind::Usable && holds(region))
+        let holds = |ram: Range<u64>| ram.start <= range.start && range.end <= ram.end;
+        boot.memory_map.iter().any(|known| known.is_ram() && holds(known.range()))
+            && !taken.iter().any(|other| overlap(other, range))
     };
     if let Some(range) = OWN.iter().find(|range| !usable(range)) {
         give_up(format_args!("{range:#x?} is not usable memory: give the machine 512 MiB"));
     }
-    // SAFETY: the bootloader maps this usable memory permanently and writable, and orders::map
+    // SAFETY: boot.S has mapped this usable memory permanently and writable, and orders::map
     // reserves it for the heap.
     unsafe { HEAP.lock().init(direct(map::KERNEL_HEAP), HEAP_LEN as usize) };
 
-    let is_ram = |kind| matches!(kind, MemoryRegionKind::Usable | MemoryRegionKind::Bootloader);
-    let ram = merged(&boot.memory_regions, is_ram);
-    let reserved = merged(&boot.memory_regions, |kind| !is_ram(kind));
+    let ram = merged(boot.memory_map, MemoryRange::is_ram);
+    let reserved = merged(boot.memory_map, |known| !known.is_ram());
+    ram.iter().filter(|range| boot::MAPPED < range.end).for_each(page_tables::map_directly);
     MARKERS.into_iter().for_each(|at| write_word(at, marker(at)));
-    Memory { ram, reserved, text: text(), markers: MARKERS.into() }
+    Memory { ram, reserved, text, markers: MARKERS.into() }
 }
 
 /// The ranges of some kinds in whole pages, with adjacent ones merged.
-fn merged(regions: &[MemoryRegion], wanted: impl Fn(MemoryRegionKind) -> bool) -> Vec<Range<u64>> {
+fn merged(map: &[MemoryRange], wanted: impl Fn(&MemoryRange) -> bool) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> =
-        regions.iter().filter(|r| wanted(r.kind)).map(|r| r.start..r.end).collect();
+        map.iter().filter(|known| wanted(known)).map(MemoryRange::range).collect();
     ranges.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<u64>> = Vec::new();
     for range in ranges {
@@ -108,29 +106,27 @@ fn merged(regions: &[MemoryRegion], wanted: impl Fn(MemoryRegionKind) -> bool) -
         .collect()
 }
 
-/// The kernel's image. `kernel.ld` lays it out so that it is contiguous in physical memory.
+/// The kernel's image.
 fn text() -> (u64, Range<u64>) {
     let (start, end) = ((&raw const _text).addr() as u64, (&raw const _end).addr() as u64);
-    let Some(physical) = page_tables::translate(start) else {
-        give_up(format_args!("the page tables do not map {start:#x}"))
-    };
-    let scattered = |page: &u64| page_tables::translate(*page) != Some(physical + (page - start));
-    if let Some(page) = (start..end).step_by(PAGE as usize).find(scattered) {
-        give_up(format_args!("the kernel's image is not contiguous at {page:#x}"));
-    }
-    (start, physical..physical + (end - start))
+    (start, start - map::KERNEL_MAP..end - map::KERNEL_MAP)
+}
+
+/// The physical memory of objects in the direct map.
+fn place<T>(objects: Range<*const T>) -> Range<u64> {
+    let physical = |address: *const T| address.addr() as u64 - map::DIRECT_MAP;
+    physical(objects.start)..physical(objects.end)
+}
+
+fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
+    one.start < other.end && other.start < one.end
 }
 
 impl Memory {
     /// Takes a plugged-in DIMM as RAM.
     pub fn add(&mut self, span: PhysSpan) {
         let range = range(span);
-        if self
-            .ram
-            .iter()
-            .chain(&self.reserved)
-            .any(|known| known.start < range.end && range.start < known.end)
-        {
+        if self.ram.iter().chain(&self.reserved).any(|known| overlap(known, &range)) {
             give_up(format_args!("a DIMM was plugged in at {range:#x?}, where other memory is"));
         }
         page_tables::map_directly(&range);

@@ -1,4 +1,4 @@
-//! `[12]` The notes that a crashed kernel leaves for the dump: one for each CPU that ran, and the
+//! `[13]` The notes that a crashed kernel leaves for the dump: one for each CPU that ran, and the
 //! crash note.
 
 use core::ops::Range;

@@ -1,4 +1,4 @@
-//! `[11]` The panic, on the ordered CPU (`__crash_kexec`, kernel/crash_core.c;
+//! `[12]` The panic, on the ordered CPU (`__crash_kexec`, kernel/crash_core.c;
 //! `native_machine_crash_shutdown`, arch/x86/kernel/crash.c).
 //!
 //! *On entry*: one CPU has executed the story, and the others are idle.

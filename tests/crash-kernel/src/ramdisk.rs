@@ -1,11 +1,10 @@
-//! `[7]` The orders, from the ramdisk or from the place where others are awaited.
+//! `[8]` The orders, from the ramdisk or from the place where others are awaited.
 //!
 //! *On exit*: everything was checked. Only the steps can decide two things: whether there is a CPU
 //! to panic (`smp::run_on`), and whether stray writes damage our own memory (`steps.rs`).
 
 use core::ops::Range;
 
-use bootloader_api::BootInfo;
 use orders::orders::MAGIC;
 use orders::{Crash, Nmi, Orders, Segment, map};
 
@@ -14,14 +13,7 @@ use crate::harness::{give_up, line};
 use crate::memory::{self, PAGE};
 
 /// The ramdisk's orders. If these are to wait, the orders that then arrive.
-pub fn orders(boot: &BootInfo) -> Crash<'static> {
-    let Some(start) = boot.ramdisk_addr.into_option() else {
-        give_up(format_args!("there is no ramdisk"))
-    };
-    // SAFETY: the bootloader mapped the ramdisk there, with this length, permanently, and nothing
-    // writes to it.
-    let ramdisk =
-        unsafe { core::slice::from_raw_parts(start as *const u8, boot.ramdisk_len as usize) };
+pub fn orders(ramdisk: &'static [u8]) -> Crash<'static> {
     let orders = match read(ramdisk) {
         Orders::Await => read(awaited()),
         crash => crash,

@@ -1,4 +1,4 @@
-//! `[10]` The steps between loading and the panic.
+//! `[11]` The steps between loading and the panic.
 
 use core::ops::Range;
 

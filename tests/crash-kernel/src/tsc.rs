@@ -1,4 +1,4 @@
-//! `[4]` The time-stamp counter's frequency, measured against the PIT, whose frequency is that of
+//! `[5]` The time-stamp counter's frequency, measured against the PIT, whose frequency is that of
 //! the PC.
 
 use spin::Once;

@@ -1,7 +1,7 @@
 //! Fixed addresses of the crash kernel. They must be the same in the machine that is described and
 //! in the machine that crashes.
 //!
-//! The bootloader's memory map must call all of this memory usable, which is checked.
+//! The memory map at boot must call all of this memory RAM, which is checked.
 
 /// The crash region: what `crashkernel=64M` would have reserved.
 pub const CRASH_REGION_START: u64 = 0x1000_0000;
@@ -47,8 +47,11 @@ pub const TRAMPOLINE: u64 = 0x8000;
 /// Where all physical memory is mapped in the crash kernel: Linux's direct map without KASLR
 /// (`__PAGE_OFFSET_BASE_L4`, arch/x86/include/asm/page_64_types.h).
 pub const DIRECT_MAP: u64 = 0xffff_8880_0000_0000;
-/// Where the crash kernel's text is linked: from `__START_KERNEL_map` up, as Linux's.
-pub const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
+/// How far above its physical address the crash kernel's image is linked: Linux's
+/// `__START_KERNEL_map` (arch/x86/include/asm/page_64_types.h).
+pub const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+/// Where its text is linked. It is loaded at 16 MiB, as Linux is without KASLR.
+pub const KERNEL_TEXT: u64 = KERNEL_MAP + 0x0100_0000;
 
 const _: () = assert!(
     CRASH_NOTE + CRASH_NOTE_LEN <= KERNEL_HEAP && KERNEL_HEAP < KERNEL_DATA_START + KERNEL_DATA_LEN

@@ -1,24 +1,22 @@
-//! The bare-metal harness: the crash kernel, the capture payload, and the builder of their disk.
+//! The bare-metal harness: the crash kernel and the capture payload.
 //!
-//! * On exit: `target/bare/` has `crash-kernel`, `capture-payload`, `capture-payload.bzImage` and
-//!   `disk-image`.
+//! * On exit: `target/bare/` has `crash-kernel`, `capture-payload` and `capture-payload.bzImage`.
 
 use anyhow::{Context, Result, ensure};
 use object::Endianness;
 use object::elf::{FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
-use xshell::{Cmd, Shell, cmd};
+use xshell::Shell;
 
 use super::{
-    Freestanding, LIBRARY_AT, cargo, copy_if_changed, freestanding_cargo, no_foreign_path,
-    paths_of_this_machine,
+    Freestanding, copy_if_changed, freestanding_cargo, no_foreign_path, paths_of_this_machine,
+    place, write_if_changed,
 };
-use super::{place, write_if_changed};
 use crate::command;
 use crate::repository::{Repository, read};
 use crate::setup;
 
-/// The kernel that crashes, for the target that the crate `bootloader` boots.
+/// The kernel that crashes.
 const CRASH_KERNEL: Freestanding = Freestanding {
     program: "crash-kernel",
     target: "x86_64-unknown-none",
@@ -34,10 +32,6 @@ const CAPTURE_PAYLOAD: Freestanding = Freestanding {
     target_dir: "target/capture-payload",
     flags: &[super::NO_POINTER_TABLES],
 };
-/// It is outside the workspace, because its dependencies need unstable features.
-const DISK_IMAGE: &str = "tests/disk-image/Cargo.toml";
-/// Its build directory, relative to the root.
-const DISK_IMAGE_TARGET: &str = "target/disk-image";
 
 pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
     sh.create_dir(repo.bare())?;
@@ -51,47 +45,19 @@ pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
     let bytes = read(&payload)?;
     let image = only_segment(&bytes)
         .with_context(|| format!("cannot make a bzImage of {}", payload.display()))?;
-    write_if_changed(image, &payload.with_extension("bzImage"), 0o644)?;
-
-    disk_image(sh, repo)
+    write_if_changed(image, &payload.with_extension("bzImage"), 0o644)
 }
 
-/// Runs clippy on all three, and checks the formatting of the package outside the workspace.
+/// Runs clippy on both. The payload is checked for the crash kernel's target, with the core library
+/// that was checked for that: clippy sees no difference between their targets.
 pub fn lint(sh: &Shell, repo: &Repository) -> Result<()> {
-    for part in [CRASH_KERNEL, CAPTURE_PAYLOAD] {
+    let payload = Freestanding { program: CAPTURE_PAYLOAD.program, ..CRASH_KERNEL };
+    for part in [CRASH_KERNEL, payload] {
         command::show(
             freestanding_cargo(sh, repo, "clippy", &part)?.args(["--", "--deny", "warnings"]),
         )?;
     }
-    command::show(cmd!(sh, "cargo fmt --manifest-path {DISK_IMAGE} --check"))?;
-    command::show(disk_image_cargo(sh, repo, "clippy")?.args(["--", "--deny", "warnings"]))
-}
-
-/// Builds the builder of disk images. The first time takes a minute or two, because `bootloader`
-/// downloads and compiles its boot stages.
-fn disk_image(sh: &Shell, repo: &Repository) -> Result<()> {
-    command::show(disk_image_cargo(sh, repo, "build")?).context(
-        "the builder of disk images could not be built, for the reason above; its first build \
-         downloads crates: if this machine is offline, connect it and run `cargo xtask qemu \
-         bare` once",
-    )?;
-    copy_if_changed(
-        &repo.root.join(DISK_IMAGE_TARGET).join("release/disk-image"),
-        &repo.bare().join("disk-image"),
-    )
-}
-
-fn disk_image_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Result<Cmd<'a>> {
-    let cargo = cargo(sh, subcommand)
-        .args(["--release", "--manifest-path", DISK_IMAGE, "--target-dir"])
-        .arg(repo.root.join(DISK_IMAGE_TARGET))
-        // No flags, not even the workspace's: boot sectors must fit 512 bytes.
-        .env("CARGO_ENCODED_RUSTFLAGS", "")
-        // For the boot stages, which the dependency's build script compiles with their own core
-        // library.
-        .env("RUSTC_BOOTSTRAP", "1");
-    let cargo = cargo.env(LIBRARY_AT, setup::rust_src(sh, repo)?);
-    setup::llvm_tools::provide_to(sh, repo, cargo)
+    Ok(())
 }
 
 /// The file bytes of the only PT_LOAD. The payload's linker script lays it out as a bzImage.

@@ -1,5 +1,5 @@
-//! The kernel's own page tables: address translation, and DIMMs added to the direct map as
-//! `init_memory_mapping` does (arch/x86/mm/init.c).
+//! The direct map beyond what boot.S maps: memory is added as `init_memory_mapping` does
+//! (arch/x86/mm/init.c).
 
 use alloc::boxed::Box;
 use core::ops::Range;
@@ -15,7 +15,7 @@ use x86_64::{PhysAddr, VirtAddr};
 use super::direct;
 use crate::harness::give_up;
 
-/// The page size for DIMMs.
+/// The page size.
 const LARGE_PAGE: u64 = 2 << 20;
 /// The direct map's pages: data.
 const DATA: PageTableFlags =
@@ -24,20 +24,14 @@ const DATA: PageTableFlags =
 /// The tables that are in use.
 fn own() -> OffsetPageTable<'static> {
     let top = direct(Cr3::read().0.start_address().as_u64()).cast::<PageTable>();
-    // SAFETY: the top-level table, which the bootloader made for us. Only the CPU that executes the
-    // story changes it.
+    // SAFETY: the top-level table, which boot.S has made. Only the CPU that executes the story changes
+    // it.
     let top = unsafe { &mut *top };
     // SAFETY: the direct map covers all physical memory that holds tables.
     unsafe { OffsetPageTable::new(top, VirtAddr::new(DIRECT_MAP)) }
 }
 
-/// The physical address of a virtual address of the kernel.
-pub fn translate(address: u64) -> Option<u64> {
-    own().translate_addr(VirtAddr::new(address)).map(PhysAddr::as_u64)
-}
-
-/// Adds a range of new memory to the direct map. The bootloader's map reaches as far as the
-/// firmware's memory map, and at least to 4 GiB.
+/// Adds what is missing of a range to the direct map.
 pub fn map_directly(range: &Range<u64>) {
     if !range.start.is_multiple_of(LARGE_PAGE) || !range.end.is_multiple_of(LARGE_PAGE) {
         give_up(format_args!("{range:#x?} does not fill pages of 2 MiB"));

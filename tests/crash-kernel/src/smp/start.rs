@@ -110,9 +110,7 @@ pub fn start_all() {
 /// Starts the CPU with this APIC id, waits until it is idle, and returns its number.
 pub fn start(apic_id: u32) -> u32 {
     let cpu = cpu::admit(apic_id, State::Starting);
-    // On the heap, because the boot CPU's stack is in the lower half, which the trampoline's tables
-    // do not map.
-    let boot_cpu = Box::new(BootCpu::this());
+    let boot_cpu = BootCpu::this();
     let tables = Tables::build();
     let stack = Box::leak(vec![0_u8; STACK_LEN].into_boxed_slice()).as_ptr_range().end as u64;
     install(&Parameters {
@@ -120,7 +118,7 @@ pub fn start(apic_id: u32) -> u32 {
         efer: (Efer::read() - EferFlags::LONG_MODE_ACTIVE).bits(),
         stack: stack / 16 * 16,
         entry: arrive as *const () as u64,
-        boot_cpu: &raw const *boot_cpu as u64,
+        boot_cpu: &raw const boot_cpu as u64,
     });
 
     let idle = || cpu.state.load() == State::Idle;

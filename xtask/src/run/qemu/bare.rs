@@ -99,7 +99,7 @@ impl Args {
     ) -> Result<()> {
         for case in wanted {
             teller.remark(&format!("when {}", case.summary));
-            let start = if self.all { Start::Booted } else { Start::Disk { debugger: self.gdb } };
+            let start = if self.all { Start::Booted } else { Start::Boots { debugger: self.gdb } };
             let result = bare::run(case, context, machines, start);
             teller.tell(case.name, &End::of(result.map(|outcome| outcome.to_string())));
             if self.gdb.is_none() && !self.tap {
