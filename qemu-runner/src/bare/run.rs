@@ -21,8 +21,8 @@ use crate::machine::deadline::Deadline;
 use crate::machine::vm::{Arrival, RAM, SCRIPT, Vm};
 use crate::machine::{Boot, Machine};
 
-/// How long a case may take. One takes a second on two idle cores, two when it boots for itself; a
-/// trace takes ten.
+/// How long a case may take. One takes a second on two idle cores, half a second more when it boots
+/// for itself; a trace takes ten.
 pub(super) const LIMIT: Duration = Duration::from_secs(orders::RUN_SECONDS);
 /// Memory of every machine, in MiB: what `orders::map` lays out.
 const MEMORY_MIB: u64 = 512;

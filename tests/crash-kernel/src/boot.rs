@@ -1,5 +1,7 @@
-//! `[1]` The way from QEMU's PVH loader, and what it hands over: memory map and ramdisk (struct
-//! `hvm_start_info`; Linux: include/xen/interface/hvm/start_info.h).
+//! `[1]` From QEMU's PVH loader to Rust, and what that loader hands over (Linux:
+//! include/xen/interface/hvm/start_info.h).
+//!
+//! *On exit*: 64-bit mode, the kernel's own page tables; memory map and ramdisk are known.
 
 use core::arch::global_asm;
 use core::ops::Range;
@@ -15,14 +17,14 @@ use crate::memory;
 /// Type of the ELF note that names the entry (include/xen/interface/elfnote.h).
 const XEN_ELFNOTE_PHYS32_ENTRY: u32 = 18;
 /// IA32_EFER (SDM vol. 4, "IA-32 Architectural MSRs").
-const EFER: u32 = 0xc000_0080;
+pub const EFER: u32 = 0xc000_0080;
 /// Bytes of stack.
 const STACK_SIZE: u64 = 128 << 10;
 /// How much physical memory boot.S maps: 4 GiB, with the registers of the local APIC.
 pub const MAPPED: u64 = 4 << 30;
 
 /// An entry that points to a table.
-const TABLE: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE);
+pub const TABLE: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE);
 /// The direct map's pages of 2 MiB: data.
 const LARGE_PAGE: PageTableFlags =
     TABLE.union(PageTableFlags::HUGE_PAGE).union(PageTableFlags::NO_EXECUTE);

@@ -24,8 +24,8 @@ const DATA: PageTableFlags =
 /// The tables that are in use.
 fn own() -> OffsetPageTable<'static> {
     let top = direct(Cr3::read().0.start_address().as_u64()).cast::<PageTable>();
-    // SAFETY: the top-level table, which boot.S has made. Only the CPU that executes the story changes
-    // it.
+    // SAFETY: the top-level table, which boot.S has made. Only the CPU that executes the story
+    // changes it.
     let top = unsafe { &mut *top };
     // SAFETY: the direct map covers all physical memory that holds tables.
     unsafe { OffsetPageTable::new(top, VirtAddr::new(DIRECT_MAP)) }

@@ -21,6 +21,7 @@ use x86_64::structures::paging::{PageTable, PageTableFlags, PhysFrame};
 
 use super::cpu::{self, State};
 use super::work;
+use crate::boot::{EFER, TABLE};
 use crate::harness::give_up;
 use crate::timeout::Timeout;
 use crate::{apic, hotplug, memory};
@@ -36,10 +37,6 @@ const AFTER_STARTUP_US: u64 = 200;
 /// Seconds within which a processor must arrive (Linux: `cpuhp_bp_sync_alive`, kernel/cpu.c).
 const ARRIVAL_SECONDS: u64 = 10;
 
-/// IA32_EFER (SDM vol. 4, "IA-32 Architectural MSRs").
-const EFER: u32 = 0xc000_0080;
-/// A page table's entry that is present and writable.
-const TABLE: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE);
 /// Entries in the upper half of a top-level table: the kernel's.
 const UPPER_HALF: core::ops::Range<usize> = 256..512;
 
