@@ -197,7 +197,14 @@ impl fmt::Display for Report {
         let (cpu, memory) = (yes(self.crash_hotplug_cpu), yes(self.crash_hotplug_memory));
         writeln!(out, "kernel updates when CPUs change: {cpu}; when memory is added: {memory}")?;
         if self.loaded == Some(true) && self.crash_hotplug_memory == Some(true) {
-            writeln!(out, "               reload after memory is removed")?;
+            let origin = self.record.as_ref().and_then(|record| record.origin.as_ref());
+            let is_left_out = origin.is_some_and(|origin| origin.skips_removed_memory);
+            let after = if is_left_out {
+                "memory that is removed is left out of the dump"
+            } else {
+                "reload after memory is removed"
+            };
+            writeln!(out, "               {after}")?;
         }
         if let Some(Capacity { headers, cpus, memory_ranges, .. }) = &self.elfcorehdr {
             writeln!(

@@ -8,6 +8,8 @@ use serde::Serialize;
 use super::Versioned;
 use super::load::Output;
 use super::status::{Capacity, Report};
+use crate::arm::record::origin::Origin;
+use crate::arm::record::{Call, Record};
 use crate::findings::{Answer, Code, Finding};
 use crate::hotplug::outdated::Reason;
 
@@ -106,6 +108,24 @@ fn status_says_that_removed_memory_needs_a_reload() {
         !Report { loaded: Some(false), ..report() }.to_string().contains(remedy),
         "there is nothing to reload"
     );
+    let origin = Origin { skips_removed_memory: true, ..Origin::default() };
+    let record = Record {
+        version: 1,
+        boot_id: String::new(),
+        armed_at: 0,
+        kernel: String::new(),
+        initrd: None,
+        hotplug: true,
+        call: Call::KexecLoad,
+        command_line: None,
+        image: None,
+        origin: Some(origin),
+        listing: None,
+        advice: Vec::new(),
+    };
+    let record = Some(Box::new(record));
+    let by_capture = Report { record, ..report() }.to_string();
+    assert!(!by_capture.contains(remedy) && by_capture.contains("left out of the dump"));
 }
 
 #[test]
