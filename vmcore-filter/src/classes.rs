@@ -55,10 +55,12 @@ pub struct Classes<'a> {
 }
 
 /// Whether a kernel with this VMCOREINFO marks free pages and lists its sections in a known way: so
-/// a running kernel tells what a dump of it will leave out, if nothing is damaged by then.
-pub fn can_filter(info: &Vmcoreinfo<'_>) -> Result<(), Unfiltered> {
+/// a running kernel tells what a dump of it will leave out, if nothing is damaged by then. Returns
+/// the bytes of a section.
+pub fn can_filter(info: &Vmcoreinfo<'_>) -> Result<u64, Unfiltered> {
     Tables::named(info)?;
-    described(info).map(drop)
+    let (_, sections) = described(info)?;
+    Ok(PAGE_LEN << sections.page_bits)
 }
 
 fn described(info: &Vmcoreinfo<'_>) -> Result<(PageTypes, Sections), Unfiltered> {

@@ -10,7 +10,7 @@ mod qemu; // the emulator
 mod kernels; // Debian's kernels
 pub mod program; // programs of the guests' user space
 mod readers; // for people who look into a dump
-mod browser; // for tests of pages
+mod browser; // for `cargo lab pages`
 pub mod tree; // a Debian in a directory
 mod debian_disk; // a Debian on a disk
 
@@ -144,7 +144,6 @@ pub struct Large {
 /// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven.
 pub fn guests(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
     let wanted = |name| match name {
-        Name::Browser => false,
         Name::DebianDisk => large.debian_disk,
         Name::Kernels => large.kernels,
         _ => !name.is_for_the_laboratory(),

@@ -24,6 +24,7 @@ use crate::findings::advice::{self, Advice};
 use crate::findings::recorded::RecordedAdvice;
 use crate::findings::{Finding, Level};
 use crate::health;
+use crate::hotplug::outdated::SECTION_LEN;
 use crate::messages::{note, warn};
 use crate::options::embedded::embedded;
 use crate::options::{BlackBoxChoice, Options};
@@ -80,9 +81,8 @@ pub fn request_for(
         parameters::complete(&mut command_line, &machine.command_line, bounces);
     }
     let made = capture_initrd(root, options, &kernel, &command_line, &mut origin)?;
-    origin.skips_removed_memory = made.is_some()
-        && options.filters()
-        && can_filter(&Vmcoreinfo::new(machine.vmcoreinfo_text.as_bytes())).is_ok();
+    origin.skips_removed_memory =
+        made.is_some() && skips_removed_memory(options, &machine.vmcoreinfo_text);
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
     let initrd = made.or(initrd.map(|initrd| initrd.input)).or_else(inside);
     let request = Request {
@@ -147,6 +147,12 @@ pub fn capture_initrd(
 /// What an image with these options is made from, before the files are read.
 pub fn origin(root: &Path, options: &Options) -> Origin {
     Origin::of(root, options, Path::new(OURSELVES))
+}
+
+/// Whether the /init of `--capture` leaves out memory that a kernel with this VMCOREINFO has no more.
+fn skips_removed_memory(options: &Options, vmcoreinfo: &str) -> bool {
+    let section = can_filter(&Vmcoreinfo::new(vmcoreinfo.as_bytes()));
+    options.filters() && section.is_ok_and(|len| len == SECTION_LEN)
 }
 
 /// Warns of what is allowed but probably not intended, and returns it for the record.
@@ -219,7 +225,39 @@ pub fn fresh_seed() -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use loader::machine::example;
+
     use super::*;
+
+    /// The VMCOREINFO of real kernels.
+    #[test]
+    fn only_the_filter_at_level_17_is_known_to_leave_out_removed_memory() {
+        for kernel in ["elfcorehdr-6.12", "elfcorehdr-7"] {
+            let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
+            let root = fixtures.join(kernel).join("snapshot");
+            let machine = Machine::read(&root, Some(example::measured(1_000_000))).unwrap();
+            let options = Options::new("/boot/vmlinuz".into());
+            let skips = |options: &Options, vmcoreinfo: &str| {
+                skips_removed_memory(options, vmcoreinfo).then_some(kernel)
+            };
+            assert_eq!(skips(&options, &machine.vmcoreinfo_text), Some(kernel));
+            for others in [
+                Options { dump_level: Some(1), ..options.clone() },
+                Options { dump_level: Some(0), ..options.clone() },
+                Options { makedumpfile: Some("/usr/bin/makedumpfile".into()), ..options.clone() },
+                Options {
+                    makedumpfile: Some("/usr/bin/makedumpfile".into()),
+                    dump_level: Some(17),
+                    ..options.clone()
+                },
+            ] {
+                assert_eq!(skips(&others, &machine.vmcoreinfo_text), None, "{others:?}");
+            }
+            assert_eq!(skips(&options, ""), None);
+            let larger = machine.vmcoreinfo_text.replace("BITS)=27", "BITS)=28");
+            assert_eq!(skips(&options, &larger), None);
+        }
+    }
 
     #[test]
     fn seed_is_new_each_time() {

@@ -16,7 +16,7 @@ use crate::arm::record::{Call, Record};
 use crate::arm::request_for::OURSELVES;
 use crate::black_box::saved::Saved;
 use crate::cli::Status;
-use crate::findings::{Answer, Finding};
+use crate::findings::{Answer, Code, Finding};
 use crate::health::{Saver, Survey, survey};
 
 mod prometheus;
@@ -198,7 +198,9 @@ impl fmt::Display for Report {
         writeln!(out, "kernel updates when CPUs change: {cpu}; when memory is added: {memory}")?;
         if self.loaded == Some(true) && self.crash_hotplug_memory == Some(true) {
             let origin = self.record.as_ref().and_then(|record| record.origin.as_ref());
-            let is_left_out = origin.is_some_and(|origin| origin.skips_removed_memory);
+            let is_unknown = self.findings.iter().any(|it| it.code == Code::UnknownImage);
+            let is_left_out =
+                !is_unknown && origin.is_some_and(|origin| origin.skips_removed_memory);
             let after = if is_left_out {
                 "memory that is removed is left out of the dump"
             } else {

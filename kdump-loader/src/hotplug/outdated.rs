@@ -25,7 +25,7 @@ use crate::options::config::FilePolicy;
 
 /// Bytes of a section, the unit in which the kernel knows memory as present (`SECTION_SIZE_BITS`,
 /// arch/x86/include/asm/sparsemem.h).
-const SECTION_LEN: u64 = 1 << 27;
+pub const SECTION_LEN: u64 = 1 << 27;
 
 /// One reason why the armed image is out of date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -220,7 +220,7 @@ impl Armed {
         let span = |range: &PhysRange| SpanSummary::from(*range);
         let origin = self.record.origin.as_ref();
         let skips_removed = origin.is_some_and(|origin| origin.skips_removed_memory);
-        let is_reason = |range: &&PhysRange| !(skips_removed && is_of_whole_sections(range));
+        let is_reason = |range: &&PhysRange| !(skips_removed && is_absent(range, present));
         let removed_ranges = difference.memory_removed.iter().filter(is_reason).map(span);
         reasons.extend(removed_ranges.map(|range| Reason::MemoryRemoved { range }));
         if self.listing.is_none() && !skips_removed {
@@ -279,9 +279,12 @@ impl Armed {
     }
 }
 
-/// Whether the kernel's list of sections lacks the range, once it was removed.
-fn is_of_whole_sections(range: &PhysRange) -> bool {
-    range.start().is_multiple_of(SECTION_LEN) && range.end().is_multiple_of(SECTION_LEN)
+/// Whether the kernel's list of sections lacks this range that was removed. It has a range that a
+/// device took instead, such as a DIMM of CXL that became `devdax` (drivers/dax/device.c).
+fn is_absent(range: &PhysRange, present: &Present) -> bool {
+    let has_whole_sections =
+        range.start().is_multiple_of(SECTION_LEN) && range.end().is_multiple_of(SECTION_LEN);
+    has_whole_sections && !present.devices.iter().any(|device| range.contains(*device))
 }
 
 /// Whether the seal in the purgatory's block, which is the image's identity, differs from the

@@ -25,6 +25,8 @@ pub struct Present {
     pub cpus: Vec<CrashNotes>,
     /// The region for images, if there is one.
     pub crash_region: Option<PhysRange>,
+    /// What devices have of the address space: every other line of /proc/iomem.
+    pub devices: Vec<PhysRange>,
 }
 
 impl Present {
@@ -39,6 +41,7 @@ impl Present {
             memory: without_crash_memory(&iomem.system_ram, &iomem.crash_regions, &cma),
             cpus: cpus::read_crash_notes(tree)?,
             crash_region: iomem.crash_regions.last().copied(),
+            devices: iomem.devices,
         })
     }
 

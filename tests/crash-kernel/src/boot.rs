@@ -137,7 +137,8 @@ fn handed<T: FromBytes + Immutable>(start: u64, count: u64) -> &'static [T] {
         give_up(format_args!("{count} objects cannot be read at {start:#x}"));
     }
     // SAFETY: boot.S has mapped them permanently. They are aligned, and no bit pattern of them is
-    // invalid. Nothing writes there: `memory::take` gives up if they are in memory that is ours.
+    // invalid. Nothing writes there: the start info and the modules are read before anything is
+    // written, and `memory::take` gives up if the others are in memory that is ours.
     unsafe {
         core::slice::from_raw_parts(memory::direct(start).cast_const().cast(), count as usize)
     }

@@ -102,7 +102,7 @@ pub fn kernel_address() -> u64 {
 
 /// Chooses the state, and sets the registers that can be set already.
 pub fn state(crash: &Crash<'_>, identity: &Identity) -> State {
-    // SAFETY: this only allows system calls and no-execute pages, which nothing of ours depends on.
+    // SAFETY: this only sets bits: it allows system calls, and no-execute pages as before.
     unsafe {
         Efer::update(|efer| {
             *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE

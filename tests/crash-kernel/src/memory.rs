@@ -76,6 +76,9 @@ pub fn take(boot: &Boot) -> Memory {
     if let Some(range) = OWN.iter().find(|range| !usable(range)) {
         give_up(format_args!("{range:#x?} is not usable memory: give the machine 512 MiB"));
     }
+    if taken[1..].iter().any(|handed| overlap(handed, &text.1)) {
+        give_up(format_args!("the ramdisk or the memory map is where the kernel is"));
+    }
     // SAFETY: boot.S has mapped this usable memory permanently and writable, and orders::map
     // reserves it for the heap.
     unsafe { HEAP.lock().init(direct(map::KERNEL_HEAP), HEAP_LEN as usize) };

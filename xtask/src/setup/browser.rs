@@ -1,4 +1,4 @@
-//! A browser without windows, for tests of pages and pictures: Chromium's headless shell, with the
+//! A browser without windows, for `cargo lab pages`: Chromium's headless shell, with the
 //! libraries that the machine lacks, and fonts.
 //!
 //! * On exit: a program that has printed its version. The fonts are always fetched, so that text

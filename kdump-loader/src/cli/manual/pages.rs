@@ -29,7 +29,8 @@ pub const PAGES: [Manual; 18] = [
             "If the kernel supports it, it updates the armed image when CPUs are added or removed \
              and when memory is added; `status` says whether it does. After memory is removed, \
              load again: the kernel keeps the removed range in the list of memory to dump. With \
-             --capture at level 17 that is not needed: its /init leaves out the range.",
+             --capture at level 17 that is not needed after kexec_load(2): its /init leaves out the \
+             range.",
             "If a check fails, the image that was armed stays armed.",
         ],
         exit: DONE,

@@ -183,8 +183,14 @@ fn removed_memory_that_init_leaves_out_is_no_reason() {
         let mut present = present();
         let last = present.memory.pop().unwrap();
         present.memory.push(range(last.start(), last.end() - SECTION_LEN / 2));
-        let range = range(last.end() - SECTION_LEN / 2, last.end()).into();
-        assert_eq!(armed.machine_reasons(&present, &[]), [Reason::MemoryRemoved { range }]);
+        let half = range(last.end() - SECTION_LEN / 2, last.end()).into();
+        let reason = [Reason::MemoryRemoved { range: half }];
+        assert_eq!(armed.machine_reasons(&present, &[]), reason);
+        // A device took its place, and the list of sections has that.
+        let mut taken = shrunk.clone();
+        taken.devices.push(range(last.start(), last.start() + (2 << 20)));
+        let reason = [Reason::MemoryRemoved { range: last.into() }];
+        assert_eq!(armed.machine_reasons(&taken, &[]), reason);
     }
 }
 

@@ -14,6 +14,8 @@ pub(in crate::machine) struct Iomem {
     pub reserved: Vec<PhysRange>,
     pub pmem: Vec<PhysRange>,
     pub pram: Vec<PhysRange>,
+    /// All lines but those of RAM and what is in it, in the file's order.
+    pub devices: Vec<PhysRange>,
 }
 
 pub(in crate::machine) fn parse(file: &Found) -> Result<Iomem, Error> {
@@ -24,6 +26,9 @@ pub(in crate::machine) fn parse(file: &Found) -> Result<Iomem, Error> {
         let range = range.and_then(parse_range);
         // Without CAP_SYS_ADMIN every line reads 00000000-00000000 (`r_show`, kernel/resource.c).
         all_zero &= range.is_none_or(|range| (range.start(), range.end()) == (0, 1));
+        if let Some(range) = range.filter(|_| !is_of_ram(name)) {
+            iomem.devices.push(range);
+        }
         if let Some(list) = iomem.list_for(name) {
             list.push(range.ok_or_else(|| file.garbled(quoted(&String::from_utf8_lossy(line))))?);
         }
@@ -58,9 +63,15 @@ impl Iomem {
     }
 
     fn lists(&mut self) -> [&mut Vec<PhysRange>; 7] {
-        let Self { system_ram, crash_regions, acpi_tables, acpi_nvs, reserved, pmem, pram } = self;
+        let Self { system_ram, crash_regions, acpi_tables, acpi_nvs, reserved, pmem, pram, .. } =
+            self;
         [system_ram, crash_regions, acpi_tables, acpi_nvs, reserved, pmem, pram]
     }
+}
+
+/// Whether a line names RAM, or a part of it.
+fn is_of_ram(name: &[u8]) -> bool {
+    name.starts_with(b"System RAM") || name == b"Crash kernel" || name.starts_with(b"Kernel ")
 }
 
 /// `START-END : NAME`, both ends included, indented by depth. The name can be any bytes: it is a

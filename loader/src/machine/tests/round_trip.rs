@@ -84,6 +84,14 @@ fn found(text: String) -> source::Found {
     source::Found { path: "file".into(), bytes: text.into_bytes(), expected: "something" }
 }
 
+#[test]
+fn lines_that_are_not_ram_are_devices() {
+    let text = "00100000-3fffffff : System RAM\n  01000000-01ffffff : Kernel code\n  \
+                10000000-1fffffff : Crash kernel\n140000000-147ffffff : dax0.0\n";
+    let device = PhysRange::new(0x1_4000_0000, 0x1_4800_0000).unwrap();
+    assert_eq!(iomem::parse(&found(text.into())).unwrap().devices, [device]);
+}
+
 proptest! {
     #[test]
     fn iomem_of_any_tree_is_read_back_range_by_range(
@@ -105,9 +113,12 @@ proptest! {
             reserved: list(&["Reserved", "reserved"]),
             pmem: list(&["Persistent Memory"]),
             pram: list(&["Persistent Memory (legacy)"]),
+            devices: Vec::new(),
         };
         match iomem::parse(&found(text)) {
-            Ok(iomem) => prop_assert_eq!(iomem, expected),
+            Ok(iomem) => {
+                prop_assert_eq!(iomem::Iomem { devices: Vec::new(), ..iomem }, expected);
+            }
             Err(error) => {
                 prop_assert!(expected.system_ram.is_empty(), "{}", error);
                 prop_assert!(error.to_string().contains("no System RAM"), "{}", error);

@@ -30,25 +30,24 @@ table! {
          verdict is in the management controller's event log";
     "black-box-hang", [Kcore], |stage| hang(stage, &black_box()),
         "after a capture kernel that hangs and a reset from outside, `last` says that it was \
-         started, and has its log",
-        lab: Like("black-box-refused");
+         started, and has its log";
     "black-box-cleared", [Kcore], cleared,
         "after a panic and a reset that clears memory, `last` says that there is no record, and \
          not that there was no panic";
     "black-box-capture-panics", [Kcore], capture_panics,
         "after a panic of the capture kernel, which resets the machine, `last` says that it was \
          started, and has its log up to the panic",
-        lab: Like("black-box-refused");
+        lab: Like("black-box-hang");
     "black-box-target-missing", [Kcore], target_missing,
         "after a capture kernel that cannot mount the dump target and resets the machine, `last` \
          has its words about that",
-        lab: Like("black-box-refused");
+        lab: Like("black-box-hang");
     "new-kernel-black-box-refused", [Kernel(NEW), Kcore], |stage| refused(stage, &on_new_kernel()),
         "`black-box-refused` on Debian's newest kernel",
         lab: Like("black-box-refused");
     "new-kernel-black-box-hang", [Kernel(NEW), Kcore], |stage| hang(stage, &on_new_kernel()),
         "`black-box-hang` on Debian's newest kernel",
-        lab: Like("black-box-refused");
+        lab: Like("black-box-hang");
 }
 
 fn refused(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {

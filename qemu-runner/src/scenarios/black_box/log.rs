@@ -10,7 +10,7 @@ table! {
     "black-box-makedumpfile", [Kcore, Makedumpfile], like_makedumpfile,
         "the kernel log that `last` keeps after a reset is, line by line, the one that \
          makedumpfile --dump-dmesg reads from /proc/vmcore of the same crash",
-        lab: Like("black-box-refused");
+        lab: Like("black-box-hang");
 }
 
 fn like_makedumpfile(stage: &mut Stage<'_>) -> Result<(), Error> {

@@ -28,11 +28,11 @@ table! {
     "huge-pages", [Makedumpfile, HugePages], long,
         "the reused command line loses hugepages= and memmap=, has no room for the report, and \
          the dump is complete",
-        lab: Like("capture");
+        lab: Like("kexec-command");
     "old-kernel", [Kernel(OLD), Makedumpfile, NoCrashHotplug, HugePages], old,
         "Linux 6.1 has no hotplug flag: the loader arms without it, says so, and the capture \
          works with a reused command line",
-        lab: Like("storm-in-place");
+        lab: Like("reload-old-kernel");
     "new-kernel-capture", [Kernel(NEW), Makedumpfile, HugePages], |stage| reused(stage, &on(NEW)),
         "on Debian's newest kernel, the reused command line loses what only suits the first \
          kernel",

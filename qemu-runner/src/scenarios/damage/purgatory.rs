@@ -27,10 +27,10 @@ table! {
         lab: Case("purgatory-text");
     "purgatory-corrupt-block", [], block,
         "a bit flipped in a plausible value of the handoff block breaks the seal",
-        lab: Case("leaf-table");
+        lab: Case("block-unsealed");
     "purgatory-corrupt-block-delay", [], delay,
         "a bit flipped in the handoff block's delay does not delay the reset by weeks",
-        lab: Case("leaf-table");
+        lab: Case("block-unsealed");
     "purgatory-corrupt-leaf-table", [],
         |stage| {
             let place = |image: &ArmedImage| image.leaf_table.start;
@@ -38,7 +38,7 @@ table! {
         },
         "a bit flipped in the leaf table breaks the seal, and even `--on-corrupt boot` does not \
          boot",
-        lab: Case("leaf-table");
+        lab: Case("boot-leaf-table");
     "purgatory-exception", [Purgatory], exception,
         "an invalid instruction in the purgatory is reported with its address, and the machine \
          resets";

@@ -2,8 +2,8 @@
 //!
 //! It arms, and keeps the image up to date while memory and a CPU come and go. Debian's capture
 //! service saves the dump as before. udev and systemd are Debian's, as on an operator's machine.
-//! The longer story begins with kdump-tools, which loads with the loader in the place of `kexec`,
-//! and has the way back, rescue.target, a shutdown and a boot.
+//! In the longer story, kdump-tools first does all that it does with the loader as `kexec`, and
+//! rescue.target, a shutdown and a boot follow.
 
 use std::time::Duration;
 
@@ -29,11 +29,11 @@ const PER_BURST: u32 = 2;
 
 table! {
     "debian-hotplug-service", [DebianDisk, Makedumpfile], hotplug,
-        "after `service install`, hot-added memory and CPUs cost no reload, a removed DIMM at most \
-         two, `systemctl stop` disarms, and an oops leaves a dump";
+        "after `service install`, `uninstall` and `install`, hot-added memory and CPUs cost no \
+         reload, a removed DIMM at most two, `systemctl stop` disarms, and an oops leaves a dump";
     "debian-hotplug-service-boots", [DebianDisk, Makedumpfile], boots,
-        "`debian-hotplug-service` after kdump-tools has loaded by the loader as `kexec`, after \
-         `service uninstall`, rescue.target, and a shutdown: only `systemctl stop` disarms",
+        "`debian-hotplug-service` after kdump-tools has loaded, reloaded and unloaded by the loader \
+         as `kexec`, rescue.target, and a shutdown: only `systemctl stop` disarms",
         lab: Like("debian-hotplug-service");
 }
 
@@ -45,6 +45,9 @@ fn guest() -> Guest {
 fn hotplug(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.deadline = Deadline::after(LIMIT);
     let (mut first, disk) = installed::boot(stage, &guest())?;
+    service::expect_armed_by_kdump_tools(&mut first)?;
+    switch_over(&mut first)?;
+    switch_back(&mut first)?;
     switch_over(&mut first)?;
     stays_armed::stop_and_start(&mut first)?;
     follow_and_crash(first, disk)

@@ -27,7 +27,7 @@ table! {
     "debian-service", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Ours),
         "kdump-loader replaces `kexec`: Debian's kdump-tools loads, reloads and unloads with it, \
          and the capture service saves the dump",
-        lab: Like("debian-hotplug-service");
+        lab: Like("kexec-command");
     "debian-service-peer", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Peer),
         "the control: `debian-service` with Debian's own kexec",
         lab: NotOurs("the control of debian-service");

@@ -59,7 +59,7 @@ table! {
     "kexec-tools-with-ours-machine-check", [Makedumpfile, Kexec, DropIns, CrashHotplug],
         kexec_tools_machine_check,
         "on a machine check our purgatory in kexec-tools says what it was verifying, and resets",
-        lab: Case("machine-check-leaves");
+        lab: Like("linux-with-ours-corrupt");
     "kexec-tools-with-ours-corrupt", [Kexec, DropIns, CrashHotplug], kexec_tools_corrupt,
         "a bit flipped in the initrd makes our purgatory in kexec-tools say so and hang",
         lab: Like("linux-with-ours-corrupt");

@@ -24,8 +24,7 @@ table! {
          image captures";
     "kexec-locked-down", [Makedumpfile, KexecFile, Lockdown], locked_down,
         "under lockdown the kernel rejects an untrusted kernel without a loss, and `kexec -p -u` \
-         disarms",
-        lab: Like("bad-input-in-vm");
+         disarms";
     "file-load", [Makedumpfile, KexecFile], file_load,
         "`load --file` lets the kernel make the image: status knows it, it follows a DIMM, bad \
          files are rejected, and it captures";

@@ -21,8 +21,7 @@ table! {
          if the new one is bad, and drops a removed DIMM; watch reports it";
     "reload-old-kernel", [Makedumpfile, Kernel("6.1"), NoCrashHotplug, Hotplug], old_kernel,
         "without hotplug support, a CPU and the eight blocks of a DIMM cost one reload in place, \
-         and both are in the dump",
-        lab: Like("storm-in-place");
+         and both are in the dump";
     "reload-killed", [Makedumpfile], killed,
         "if a reload is killed or finds /run full, an image stays armed that leaves a dump";
 }

@@ -22,7 +22,7 @@ table! {
     "removed-dimm", [CrashHotplug], by_ours,
         "the lower of two DIMMs is removed: what /init saves, and how long it takes, without and \
          with a reload",
-        lab: NotOurs("a measurement of what a reload saves");
+        lab: Like("capture-raw");
     "removed-dimm-makedumpfile", [CrashHotplug, Makedumpfile], by_makedumpfile,
         "the same with makedumpfile at level 31: 1.7.7 or newer, if setup has fetched it",
         lab: NotOurs("a measurement of makedumpfile");
