@@ -17,9 +17,9 @@ fn found(source: &Source, bytes: &[u8]) -> Found {
 /// /proc/iomem: the ranges of each name that the loader needs. "System RAM" and "Reserved" include
 /// their variants.
 pub fn iomem(bytes: &[u8]) -> Result<[(&'static str, Vec<PhysRange>); 7], Error> {
-    let iomem = iomem::parse(&found(&source::IOMEM, bytes))?;
-    let iomem::Iomem { system_ram, crash_regions, acpi_tables, .. } = iomem;
-    let iomem::Iomem { acpi_nvs, reserved, pmem, pram, .. } = iomem;
+    let iomem::Iomem {
+        system_ram, crash_regions, acpi_tables, acpi_nvs, reserved, pmem, pram, ..
+    } = iomem::parse(&found(&source::IOMEM, bytes))?;
     Ok([
         ("System RAM", system_ram),
         ("Crash kernel", crash_regions),
