@@ -1,4 +1,5 @@
-//! Whether the armed image is up to date, that is, whether a new load would arm the same image.
+//! Whether the armed image is up to date, that is, whether a new load would lead to the same dump.
+//! The elfcorehdr may list removed memory that the /init of `--capture` leaves out.
 //!
 //! *On entry*
 //! - the armed image: the record, and the elfcorehdr in memory

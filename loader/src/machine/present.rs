@@ -1,4 +1,5 @@
-//! `[1g]` The CPUs and the memory that are present now and belong in a dump.
+//! `[1g]` The CPUs and the memory that are present now and belong in a dump, and what devices have
+//! of the address space.
 //!
 //! It is read on every hotplug event while an image is armed, so it holds nothing else. It needs no
 //! /proc/kcore, which may be hidden; only [`read_memory`] does.

@@ -1,4 +1,4 @@
-//! `[1b]` /proc/iomem: the physical ranges of RAM, firmware and crash memory.
+//! `[1b]` /proc/iomem: the physical ranges of RAM, firmware, crash memory and devices.
 
 use crate::machine::Error;
 use crate::machine::source::{Found, quoted};
