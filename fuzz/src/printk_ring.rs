@@ -88,10 +88,7 @@ pub fn seeds() -> Vec<Seed> {
     let mut newer = round.clone();
     newer.fills_to_the_end = true;
     (0..50u8).for_each(|line| newer.print(line.into(), 6, b"seven.."));
-    let mut newest = Writer::with_32_bit_ids(3, 8);
-    (0..20u8).for_each(|line| newest.print(line.into(), 6, b"Linux version 6.12"));
     vec![
-        Seed::taken("32-bit-ids", input(&newest)),
         Seed::taken("few", input(&few)),
         Seed::taken("round", input(&round)),
         Seed::taken("to-the-end", input(&newer)),

@@ -4,13 +4,14 @@
 //! only if all of these hold:
 //!
 //! * the descriptor has the id of its place, and its writer had finished it
-//! * the info has the sequence number that belongs to this id
+//! * the info has the sequence number that belongs to this id, and is not zeroed
 //! * the word before the text is this id
 //! * the word after the text is the id of the next text, whose descriptor agrees
 //!
 //! What overwrites memory after a reset is larger than a text. If it covers a part of a text, then
-//! it covers one of the two words. Two changes are not noticed: a few bytes inside a text, and the
-//! end of the newest text in a ring that was never full.
+//! it covers one of the two words. These changes are not noticed: a few bytes inside a text; the end
+//! of the newest text in a ring that was never full, and of a text before one that a stopped CPU
+//! was writing; time, level and length in an info of which only the end was overwritten.
 
 use std::collections::HashMap;
 
@@ -236,6 +237,10 @@ fn record(
         return Err(Damage::Info);
     }
     let text_len = field(layout.text_len, 2)?;
+    // A zeroed info has the number 0. The first record has a text: it is the kernel's version.
+    if seq == 0 && text_len == 0 && descriptor.begin & 1 == 0 {
+        return Err(Damage::Info);
+    }
     let text = text(ring, heads, descriptor, begins)?;
     let text = text.get(..text_len as usize).ok_or(Damage::Info)?;
     let (mut facility, mut level) = (None, None);

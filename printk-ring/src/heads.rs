@@ -8,8 +8,9 @@ use crate::part::integer;
 pub(crate) const ID_MASK: u64 = u64::MAX >> 2;
 /// Bytes of the id before each text, which also align the texts (`struct prb_data_block`).
 pub(crate) const ID_LEN: u64 = 8;
-/// What the first ids of newer kernels are less than: they begin at `-2^count_bits` in 32 bits.
-const FIRST_32_BIT_IDS: u64 = 1 << 32;
+/// Ids begin `2^count_bits` before this: the kernel negates the count in 32 bits (`DESC0_ID` and
+/// `_DESCS_COUNT`, kernel/printk/printk_ringbuffer.h).
+pub(crate) const FIRST_IDS_BELOW: u64 = 1 << 32;
 /// `log_buf_len=` accepts at most 2 GiB (`LOG_BUF_LEN_MAX`, kernel/printk/printk.c).
 const MOST_SIZE_BITS: u64 = 31;
 
@@ -58,7 +59,9 @@ impl Heads {
         };
         let aligned =
             [heads.head_lpos, heads.tail_lpos].iter().all(|lpos| lpos.is_multiple_of(ID_LEN));
-        let ids = heads.head_id <= ID_MASK && heads.tail_id <= ID_MASK;
+        // Before the first record, both have the id before the first.
+        let ids = [heads.head_id, heads.tail_id];
+        let ids = ids.iter().all(|id| (heads.first_id() - 1..=ID_MASK).contains(id));
         let fits = heads.newer_ids(heads.tail_id) < heads.count()
             && heads.head_lpos.wrapping_sub(heads.tail_lpos) <= heads.size();
         (aligned && ids && fits).then_some(heads)
@@ -84,16 +87,9 @@ impl Heads {
         id.wrapping_sub(self.first_id()) & ID_MASK
     }
 
-    /// The id of the record with the number 0: `-2^count_bits`, in all bits of an id, or in 32 bits
-    /// as in Linux 6.12 (`DESC0_ID`, and "Hack #1" in printk_ringbuffer.h).
+    /// The id of the record with the number 0 ("Hack #1" in printk_ringbuffer.h).
     fn first_id(&self) -> u64 {
-        let in_32_bits = FIRST_32_BIT_IDS - self.count();
-        // Ids that begin near the largest continue at 0, and are this large after 2^32 records.
-        if (in_32_bits - 1..ID_MASK / 2).contains(&self.head_id) {
-            in_32_bits
-        } else {
-            self.count().wrapping_neg() & ID_MASK
-        }
+        FIRST_IDS_BELOW - self.count()
     }
 }
 
@@ -107,7 +103,7 @@ mod tests {
         let writer = Writer::new(4, 10);
         let heads = Heads::read(&LAYOUT, &writer.ringbuffer()).unwrap();
         assert_eq!((heads.count(), heads.size()), (16, 1024));
-        assert_eq!((heads.head_id, heads.tail_id), (ID_MASK - 16, ID_MASK - 16));
+        assert_eq!((heads.head_id, heads.tail_id), (0xffff_ffef, 0xffff_ffef));
         assert_eq!(heads.seq(heads.head_id + 1), 0);
     }
 
@@ -121,6 +117,7 @@ mod tests {
             (LAYOUT.head_lpos, 4),
             (LAYOUT.tail_lpos, 1 << 20),
             (LAYOUT.head_id, 7),
+            (LAYOUT.tail_id, 0xffff_ffee),
             (LAYOUT.head_id, u64::MAX),
         ] {
             let mut bytes = good.clone();

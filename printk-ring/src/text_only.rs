@@ -4,9 +4,10 @@
 //! levels and lengths are lost; a text ends where it stops being text.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::decode::{Entry, Log};
-use crate::heads::{Heads, ID_LEN, ID_MASK};
+use crate::heads::{FIRST_IDS_BELOW, Heads, ID_LEN, ID_MASK};
 use crate::part::{Part, integer};
 
 /// Ids of consecutive texts differ by one, or by more if records between them have no text. CPUs
@@ -17,10 +18,8 @@ const BACKWARD: u64 = 16;
 const SHORTEST_CHAIN: usize = 4;
 /// The bytes that a writer reserved and did not use can have an id of an earlier round.
 const OPEN_CHAINS: usize = 8;
-/// Without heads: ids begin a little before 0, or a little before 2^32 (`Heads::first_id`) ...
-const NEAR_ZERO: u64 = 1 << 31;
-/// ... and no log has more records.
-const MOST_IDS: u64 = 1 << 33;
+/// Ids without heads: no ring has more than 2^31 descriptors, and no log more than 2^32 records.
+const IDS: Range<u64> = FIRST_IDS_BELOW - (1 << 31)..2 * FIRST_IDS_BELOW;
 /// Longest text that a writer reserves (`PRINTKRB_RECORD_MAX`, kernel/printk/internal.h).
 const LONGEST: usize = 1024;
 
@@ -35,7 +34,7 @@ struct Found {
 pub(crate) fn decode(text: Part<'_>, heads: Option<&Heads>) -> Log {
     let plausible = |id: u64| match heads {
         Some(heads) => id <= ID_MASK && heads.newer_ids(id) < heads.count(),
-        None => id <= ID_MASK && (id.wrapping_add(NEAR_ZERO) & ID_MASK) < NEAR_ZERO + MOST_IDS,
+        None => IDS.contains(&id),
     };
     let words = (0..text.bytes.len() / ID_LEN as usize).map(|word| word * ID_LEN as usize);
     let candidates = words.filter_map(|at| {
@@ -62,8 +61,7 @@ pub(crate) fn decode(text: Part<'_>, heads: Option<&Heads>) -> Log {
     }
     // A block that wraps has its id twice: at the array's end, without text, and at its start.
     texts.retain(|(_, text)| !text.is_empty());
-    // Ids wrap from the largest to 0 early, so order them by their distance from a point before.
-    texts.sort_by_key(|(id, _)| id.wrapping_add(NEAR_ZERO) & ID_MASK);
+    texts.sort_by_key(|(id, _)| *id);
     texts.dedup_by_key(|(id, _)| *id);
     let entries = texts.into_iter().map(|(_, text)| Entry::Text { text }).collect();
     Log { entries, text_only: true }

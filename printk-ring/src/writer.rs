@@ -3,7 +3,7 @@
 
 use crate::Layout;
 use crate::decode::Ring;
-use crate::heads::{ID_LEN, ID_MASK};
+use crate::heads::{FIRST_IDS_BELOW, ID_LEN, ID_MASK};
 use crate::part::Part;
 
 /// The layout of Linux 6.12 on x86-64.
@@ -107,20 +107,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// An empty ring of `2^count_bits` descriptors and `2^size_bits` bytes of text. Its ids begin
-    /// as in older kernels.
+    /// An empty ring of `2^count_bits` descriptors and `2^size_bits` bytes of text.
     pub fn new(count_bits: u32, size_bits: u32) -> Self {
-        Self::with_ids_below(ID_MASK + 1, count_bits, size_bits)
-    }
-
-    /// The same with ids as in Linux 6.12.
-    pub fn with_32_bit_ids(count_bits: u32, size_bits: u32) -> Self {
-        Self::with_ids_below(1 << 32, count_bits, size_bits)
-    }
-
-    fn with_ids_below(limit: u64, count_bits: u32, size_bits: u32) -> Self {
         let count = 1u64 << count_bits;
-        let first_id = limit - count - 1;
+        let first_id = FIRST_IDS_BELOW - count - 1;
         let mut descriptors = vec![Descriptor::default(); count as usize];
         descriptors[count as usize - 1] =
             Descriptor { state: REUSABLE, id: first_id, begin: FAILED, next: FAILED };

@@ -46,10 +46,10 @@ fn ring_that_went_round_ends_with_its_newest_records() {
 }
 
 #[test]
-fn ids_that_begin_in_32_bits_are_decoded_with_times_and_without_descriptors() {
+fn ids_that_pass_32_bits_are_decoded_with_times_and_without_descriptors() {
     // 16 descriptors: the ids pass 2^32 with the 17th record.
     for lines in [1, 15, 16, 17, 40] {
-        let mut writer = Writer::with_32_bit_ids(4, 12);
+        let mut writer = Writer::new(4, 12);
         (0..lines).for_each(|line| writer.print(line, 6, format!("line {line}").as_bytes()));
         let memory = writer.memory();
         let log = decode(&LAYOUT, &memory.ring());
@@ -58,7 +58,7 @@ fn ids_that_begin_in_32_bits_are_decoded_with_times_and_without_descriptors() {
         let expected: Vec<_> = (lines.saturating_sub(16)..lines).collect();
         assert_eq!(seqs, expected);
     }
-    let mut writer = Writer::with_32_bit_ids(6, 12);
+    let mut writer = Writer::new(6, 12);
     (0..80).for_each(|line| writer.print(line, 6, format!("line {line}").as_bytes()));
     let memory = writer.memory();
     let ring = Ring { ringbuffer: &[], ..memory.ring() };
@@ -142,6 +142,16 @@ fn text_alone_is_decoded_if_the_descriptors_are_lost() {
         }
         assert!(texts.len() >= whole.len(), "{texts:?}");
     }
+}
+
+#[test]
+fn text_alone_is_decoded_if_the_infos_are_zeroed() {
+    let mut memory = numbered(6, 12, 50);
+    let whole = texts(&memory.ring());
+    memory.infos.fill(0);
+    let log = decode(&LAYOUT, &memory.ring());
+    assert!(log.text_only, "{log}");
+    assert_eq!(texts(&memory.ring()), whole);
 }
 
 #[test]
