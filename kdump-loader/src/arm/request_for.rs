@@ -18,13 +18,13 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use vmcore_filter::{Vmcoreinfo, can_filter};
 
 use super::Error;
-use super::record::{self, Known, origin::Origin};
+use super::record::origin::{Origin, SECTION_LEN};
+use super::record::{self, Known};
 use crate::capture::{self, parameters};
 use crate::findings::advice::{self, Advice};
 use crate::findings::recorded::RecordedAdvice;
 use crate::findings::{Finding, Level};
 use crate::health;
-use crate::hotplug::outdated::SECTION_LEN;
 use crate::messages::{note, warn};
 use crate::options::embedded::embedded;
 use crate::options::{BlackBoxChoice, Options};
@@ -149,7 +149,8 @@ pub fn origin(root: &Path, options: &Options) -> Origin {
     Origin::of(root, options, Path::new(OURSELVES))
 }
 
-/// Whether the /init of `--capture` leaves out memory that a kernel with this VMCOREINFO has no more.
+/// Whether the /init of `--capture` leaves out memory that a kernel with this VMCOREINFO no longer
+/// has.
 fn skips_removed_memory(options: &Options, vmcoreinfo: &str) -> bool {
     let section = can_filter(&Vmcoreinfo::new(vmcoreinfo.as_bytes()));
     options.filters() && section.is_ok_and(|len| len == SECTION_LEN)

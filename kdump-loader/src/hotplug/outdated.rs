@@ -20,13 +20,9 @@ use loader::machine::{self, CrashHotplug, Error, Present};
 use loader::phys::PhysRange;
 use serde::Serialize;
 
-use crate::arm::record::origin::{Origin, PROGRAM};
+use crate::arm::record::origin::{Origin, PROGRAM, SECTION_LEN};
 use crate::arm::record::{Call, Known, Record};
 use crate::options::config::FilePolicy;
-
-/// Bytes of a section, the unit in which the kernel knows memory as present (`SECTION_SIZE_BITS`,
-/// arch/x86/include/asm/sparsemem.h).
-pub const SECTION_LEN: u64 = 1 << 27;
 
 /// One reason why the armed image is out of date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

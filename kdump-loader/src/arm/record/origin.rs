@@ -20,6 +20,10 @@ use crate::options::Options;
 /// embedded purgatory.
 pub const PROGRAM: &str = "program";
 
+/// Bytes of a section, the unit in which the kernel knows memory as present (`SECTION_SIZE_BITS`,
+/// arch/x86/include/asm/sparsemem.h).
+pub const SECTION_LEN: u64 = 1 << 27;
+
 /// What an image was made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
@@ -39,8 +43,8 @@ pub struct Origin {
     /// Bytes of the initrd of `--capture`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initrd_len: Option<u64>,
-    /// Whether its /init leaves out memory that the running kernel has no more, so that it may stay
-    /// in the elfcorehdr.
+    /// Whether its /init leaves out whole sections that the running kernel no longer has. Then they
+    /// may stay in the elfcorehdr.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skips_removed_memory: bool,
     /// Bytes of memory that the capture kernel needs besides the image, with that initrd.
