@@ -63,12 +63,14 @@ impl Args {
             sh,
             "cargo test --locked --workspace --exclude tests --no-fail-fast -- {filter...}"
         );
-        report.run("host tests", || {
-            command::show(host.env("KDUMP_PURGATORY_ELF", repo.purgatory_elf()))
-        });
+        let host = host.env("KDUMP_PURGATORY_ELF", repo.purgatory_elf());
+        let host_tests = || timed(|| command::show(host));
         let mut lines = Vec::new();
         if whole {
-            lines.extend(report.run("fuzz", || fuzz::briefly(sh, repo)).unwrap_or_default());
+            // Half of the time, the host tests leave a processor idle.
+            let (fuzzed, tested) = side_by_side(repo, |sh| fuzz::briefly(sh, repo), host_tests);
+            report.add("host tests", tested);
+            lines.extend(report.add("+ fuzz", fuzzed).unwrap_or_default());
             let again = || {
                 timed(|| {
                     package::build(sh, repo)?;
@@ -79,6 +81,8 @@ impl Args {
                 side_by_side(repo, |sh| miri::interpret_if_fetched(sh, repo), again);
             lines.extend(report.add("Miri", interpreted).unwrap_or_default());
             lines.extend(report.add("+ second build", again));
+        } else {
+            report.add("host tests", host_tests());
         }
         let cases = results_of(&mut report, "bare-metal cases", harness(sh, repo, "bare", filter));
         let scenarios =

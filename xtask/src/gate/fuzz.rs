@@ -38,7 +38,7 @@ const COMPILER_COMMAND: &str = "as root, run `apt-get install g++`";
 const DEFAULT_SECONDS: u64 = 10;
 /// Seconds per target in the gate, whose corpus persists. Campaigns run longer (fuzz/README.md).
 const GATE_SECONDS: u64 = 2;
-/// Targets that run at the same time: one per CPU of the smallest machine that the gate is for.
+/// Targets that run at the same time: one per CPU of the smallest machine that campaigns are for.
 const AT_A_TIME: usize = 2;
 /// The longest time for one input of a few kilobytes, in seconds: far more than a busy machine
 /// needs.

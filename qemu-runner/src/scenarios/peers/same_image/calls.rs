@@ -74,22 +74,6 @@ macro_rules! calls {
     };
 }
 
-/// The options that the gate compares: one for each outcome, and those whose images have another
-/// initrd, place or set of firmware tables.
-pub const KINDS: [&str; 11] = [
-    "--status",
-    "--reuse-cmdline",
-    "--initrd",
-    "--mem-max",
-    "--noefi",
-    "--type",
-    "--pass-memmap-cmdline",
-    "--args-elf",
-    "--kexec-file-syscall",
-    "--kexec-syscall-auto",
-    "--unload",
-];
-
 /// All of them.
 pub const CALLS: &[Call] = calls! {
     "--help" "--help" Answer
@@ -189,15 +173,6 @@ mod tests {
                 CALLS.iter().any(|call| call.option.strip_prefix("--") == Some(name)),
                 "--{name} is not compared"
             );
-        }
-    }
-
-    #[test]
-    fn gate_compares_a_call_of_every_outcome() {
-        assert!(KINDS.iter().all(|kind| CALLS.iter().any(|call| call.option == *kind)));
-        for Call { arguments, outcome, .. } in CALLS {
-            let mut alike = CALLS.iter().filter(|call| call.outcome == *outcome);
-            assert!(alike.any(|call| KINDS.contains(&call.option)), "{arguments}: {outcome:?}");
         }
     }
 
