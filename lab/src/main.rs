@@ -17,7 +17,7 @@
 //! plots/      the pictures in docs/, drawn from the records beside them
 //! ```
 //!
-//! `cargo xtask test` runs `cargo lab check`, the part of `bench` that has caught defects.
+//! `cargo xtask test` runs `cargo lab check`, a part of `bench` and `load_native`.
 
 mod bench;
 mod capture;

@@ -1,6 +1,7 @@
 //! `cargo lab panics`: guests panic at drawn moments while memory and CPUs come and go. One guest
 //! is armed by kdump-loader, one by kexec-tools' service, at the same moments. With `--record
-//! panics-virtio-mem`, kdump-loader alone meets two kernels, and virtio-mem is among the devices.
+//! panics-virtio-mem`, kdump-loader alone meets two kernels, and virtio-mem is among the devices;
+//! with `--record panics-capture`, `load --capture` saves the dumps of that series.
 //!
 //! *On entry*: nothing; what is missing is brought and built.
 //!
@@ -21,12 +22,14 @@ use crate::machine::{Figures, Machine};
 use crate::record;
 use crate::repository::{Repository, explain};
 
-/// The two that can be compared.
-const CONTESTANTS: [Contestant; 2] = [Contestant::InKernel, Contestant::KexecPerEvent];
+/// The contestants of all series, in the order of tables.
+const CONTESTANTS: [Contestant; 3] =
+    [Contestant::InKernel, Contestant::KexecPerEvent, Contestant::Capture];
 
 /// Records: docs/storm/NAME.jsonl, with NAME.md beside it.
-pub const RECORDS: [&str; 2] = ["panics", WITH_VIRTIO_MEM];
+pub const RECORDS: [&str; 3] = ["panics", WITH_VIRTIO_MEM, WITH_CAPTURE];
 const WITH_VIRTIO_MEM: &str = "panics-virtio-mem";
+const WITH_CAPTURE: &str = "panics-capture";
 
 /// How long a dump's list of memory may have been out of date.
 const MOST_OUTDATED_MS: u64 = 500;
@@ -34,11 +37,14 @@ const MOST_OUTDATED_MS: u64 = 500;
 /// How to read the report.
 const NOTES: &str = "\
 The guests run under TCG. From the first block of memory on, DIMMs and CPUs come and go, one after
-another; in panics-virtio-mem.md, blocks of a device for virtio-mem do as well. Each moment is drawn
-beforehand, counts from that block, and is the same for each contestant and kernel.
+another; in the other records than panics.md, blocks of a device for virtio-mem do as well. Each
+moment is drawn beforehand, counts from that block, and is the same for each contestant and kernel.
 
-Each panic is judged by the headers of /proc/vmcore and by the dead kernel's memory: its memory map
-just before, `kexec_crash_image` and `__kexec_lock`.
+Each panic is judged by the dead kernel's memory (its memory map just before, `kexec_crash_image` and
+`__kexec_lock`) and by the headers of /proc/vmcore; in panics-capture.md by the elfcorehdr in memory
+and the dump on the disk, each page of which is read. Memory that was gone counts if the dump has a
+page of it; memory that was there must be in the list, and the filter must not have left it out as
+removed.
 ";
 
 /// Panic guests at drawn moments while memory and CPUs come and go; name the cause of every miss
@@ -50,8 +56,8 @@ pub struct Args {
     /// The seed that moments and operations are drawn from
     #[arg(long, default_value_t = 6)]
     seed: u64,
-    /// Which record: `panics` has both contestants on 6.12, `panics-virtio-mem` kdump-loader on 6.12
-    /// and 7
+    /// Which record: `panics` has both loaders on 6.12; `panics-virtio-mem` has kdump-loader on 6.12
+    /// and 7, and `panics-capture` the same with `--capture`
     #[arg(long, default_value = RECORDS[0], value_parser = PossibleValuesParser::new(RECORDS))]
     record: String,
     /// Only this kernel series
@@ -92,11 +98,11 @@ impl Args {
 
     /// Every panic of the record, moment by moment.
     fn requests(&self) -> Result<Vec<Request>> {
-        let virtio_mem = self.record == WITH_VIRTIO_MEM;
         // In the first record, the series is that of its first rows.
-        let (series, contestants) = match virtio_mem {
-            true => (&SERIES[..], &CONTESTANTS[..1]),
-            false => (&SERIES[..1], &CONTESTANTS[..]),
+        let (virtio_mem, series, contestants) = match self.record.as_str() {
+            WITH_VIRTIO_MEM => (true, &SERIES[..], &[Contestant::InKernel][..]),
+            WITH_CAPTURE => (true, &SERIES[..], &[Contestant::Capture][..]),
+            _ => (false, &SERIES[..1], &[Contestant::InKernel, Contestant::KexecPerEvent][..]),
         };
         let of_series = |series: &&&str| self.kernel.as_ref().is_none_or(|only| only == **series);
         let named = |one: &&Contestant| {
@@ -137,17 +143,22 @@ fn outdated_ms(panicked: &[&Panicked]) -> u64 {
 }
 
 /// What kdump-loader is to reach, and whether it does.
-fn targets(panicked: &[&Panicked]) -> [(&'static str, bool); 3] {
+fn targets(panicked: &[&Panicked]) -> Vec<(&'static str, bool)> {
     let none = |causes: &[Cause]| !panicked.iter().any(|one| causes.contains(&one.cause));
-    [
+    let mut targets = vec![
         ("every miss has a known cause", none(&[Cause::Unexplained])),
         ("no panic met an unloaded image, or one that was being loaded", {
             none(&[Cause::Unarmed, Cause::Loading])
         }),
-        ("no list of memory was out of date for more than 0.5 s", {
+        ("no dump's memory was out of date for more than 0.5 s", {
             outdated_ms(panicked) <= MOST_OUTDATED_MS
         }),
-    ]
+    ];
+    // In the other series, no dump is saved.
+    if panicked.iter().any(|one| one.contestant == Contestant::Capture) {
+        targets.push(("every capture kernel saved the whole dump", none(&[Cause::Unsaved])));
+    }
+    targets
 }
 
 pub struct Report {
@@ -201,7 +212,7 @@ impl fmt::Display for Report {
             for (cause, count) in causes {
                 writeln!(out, "* {count} × {}", cause.words())?;
             }
-            if kind.1 == Contestant::InKernel {
+            if kind.1 != Contestant::KexecPerEvent {
                 writeln!(out)?;
                 for (what, reached) in targets(&of(kind)) {
                     writeln!(out, "* {}: {what}", if reached { "met" } else { "MISSED" })?;
@@ -255,11 +266,16 @@ mod tests {
         let lost = |cause| {
             let line = record.lines().nth(1).unwrap();
             let one: Panicked = serde_json::from_str(line).unwrap();
-            Panicked { cause, outdated_ms: Some(501), ..one }
+            Panicked { contestant: Contestant::Capture, cause, outdated_ms: Some(501), ..one }
         };
-        assert_eq!(targets(&[&lost(Cause::Stale)]).map(|(_, met)| met), [true, true, false]);
-        assert_eq!(targets(&[&lost(Cause::InFlight)]).map(|(_, met)| met), [true, true, true]);
-        assert_eq!(targets(&[&lost(Cause::Unarmed)]).map(|(_, met)| met), [true, false, false]);
+        let met = |cause| {
+            let lost = lost(cause);
+            targets(&[&lost]).into_iter().map(|(_, met)| met).collect::<Vec<_>>()
+        };
+        assert_eq!(met(Cause::Stale), [true, true, false, true]);
+        assert_eq!(met(Cause::InFlight), [true, true, true, true]);
+        assert_eq!(met(Cause::Unarmed), [true, false, false, true]);
+        assert_eq!(met(Cause::Unsaved), [true, true, false, false]);
     }
 
     #[test]
@@ -275,8 +291,12 @@ mod tests {
         assert!(recorded.zip(&first).all(|(one, request): (Panicked, _)| request.is_of(&one)));
         let both = requests("--record panics-virtio-mem --count 200");
         assert_eq!(both.len(), 2 * 200);
-        let ours = |one: &Request| one.virtio_mem && one.contestant == Contestant::InKernel;
-        assert!(both.iter().all(ours));
+        let by = |contestant: Contestant| {
+            move |one: &Request| one.virtio_mem && one.contestant == contestant
+        };
+        assert!(both.iter().all(by(Contestant::InKernel)));
+        let saved = requests("--record panics-capture --count 3");
+        assert!(saved.len() == 2 * 3 && saved.iter().all(by(Contestant::Capture)));
         assert_eq!(requests("--record panics-virtio-mem --kernel 7 --count 2").len(), 2);
     }
 }

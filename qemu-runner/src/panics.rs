@@ -5,6 +5,7 @@
 //! ```text
 //! panics/draw.rs     what is drawn from the seed: moments, and what comes and goes
 //! panics/upheaval.rs operations, one after another, until the panic
+//! panics/saved.rs    the memory that a dump of `load --capture` describes
 //! panics/cause.rs    the cause of every miss
 //! panics/panicked.rs what a panic came to
 //! panics.rs          one panic from boot to verdict
@@ -12,11 +13,12 @@
 //!
 //! The evidence is the dead kernel's: the note that the trigger left in memory
 //! (tests/storm-guest/src/note.rs), `kexec_crash_image` and `__kexec_lock` in the guest's memory
-//! after the panic, and the headers of /proc/vmcore.
+//! after the panic, and the headers of /proc/vmcore, or what `load --capture` has saved.
 
 mod cause;
 pub(crate) mod draw;
 mod panicked;
+mod saved;
 pub(crate) mod upheaval;
 
 use std::time::{Duration, Instant};
@@ -26,8 +28,12 @@ use crate::error::Error;
 use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
 use crate::evidence::iomem::Iomem;
 use crate::guest::initramfs::Role;
+use crate::guest::setup::Content;
 use crate::machine::deadline::Deadline;
+use crate::machine::disk::Bus;
 use crate::machine::vm::Arrival;
+use crate::scenarios::saving::case::Case;
+use crate::stage::saved::{IS_SAVED, NO_DUMP, Saved};
 use crate::stage::{Crashed, First, Setup, Stage, Victim, guest};
 use crate::storm::witness::{start_probes, start_udev};
 use crate::storm::{Contestant, calls};
@@ -45,6 +51,8 @@ pub const SERIES: [&str; 2] = ["6.12", "7"];
 const LIMIT: Duration = Duration::from_secs(600);
 /// What the kernel prints if it panics and starts no capture kernel (`panic`, kernel/panic.c).
 const NO_CAPTURE: &str = "---[ end Kernel panic - not syncing";
+/// What our purgatory's lines begin with.
+const PURGATORY: &str = "purgatory: ";
 /// Moments count from this event: the first block above 4 GiB, where the first DIMM comes.
 const EVENT: &str = "/sys/devices/system/memory/memory32";
 const PAGE: u64 = note::PAGE as u64;
@@ -83,6 +91,8 @@ pub fn panic_once(stage: &mut Stage<'_>, request: &Request) -> Result<Panicked, 
     let began = Instant::now();
     let Request { contestant, series, virtio_mem, draw } = *request;
     let blocks = if virtio_mem { draw::VIRTIO_MEM_BLOCKS } else { 0 };
+    let captures = contestant == Contestant::Capture;
+    let machine = if captures { with_target(series) } else { Setup::default() };
     let setup = Setup {
         series: Some(series),
         virtio_mem: u64::from(blocks) * draw::BLOCK,
@@ -93,7 +103,7 @@ pub fn panic_once(stage: &mut Stage<'_>, request: &Request) -> Result<Panicked, 
         peer: true,
         storm: true,
         files: contestant.files(stage.context)?,
-        ..Setup::default()
+        ..machine
     };
     let mut first = stage.boot(&setup)?;
     first.load_drivers()?;
@@ -101,6 +111,10 @@ pub fn panic_once(stage: &mut Stage<'_>, request: &Request) -> Result<Panicked, 
     start_probes(&mut first)?;
     start_udev(&mut first, "")?;
     contestant.arm(&mut first)?;
+    let target = match captures {
+        true => Some((first.image()?.elfcorehdr, first.disk(0))),
+        false => None,
+    };
     let Draw { number, seed, delay_us } = draw;
     let trigger = format!("{} --seed {seed} --event {EVENT} --delay-us {delay_us}", guest::TRIGGER);
     first.vm.run_ok(&format!(
@@ -119,14 +133,30 @@ pub fn panic_once(stage: &mut Stage<'_>, request: &Request) -> Result<Panicked, 
     };
     let First { stage, vm, .. } = first;
     let mut crashed = Crashed::panicked(stage, vm, victim);
-    let ended = await_end(&mut crashed)?;
-    let described = if ended == Ended::Dump {
-        let core = ElfCore::parse(&crashed.read_vmcore(0, HEADER_LEN)?)?;
-        Some(core.memory())
-    } else {
-        None
-    };
+    let mut ended = await_end(&mut crashed)?;
     let note = read_note(&crashed, seed)?;
+    let described = match (ended, target, &note) {
+        (Ended::Dump, None, _) => {
+            Some(ElfCore::parse(&crashed.read_vmcore(0, HEADER_LEN)?)?.memory())
+        }
+        (Ended::Dump, Some((elfcorehdr, disk)), Some(Note { iomem, .. })) => {
+            // The capture kernel does not use the elfcorehdr's memory for anything else.
+            let listed = ElfCore::in_memory(&crashed.vm.ram, &elfcorehdr)?;
+            crashed.orderly_reset()?;
+            let saved = Saved::in_partition(&disk);
+            match saved.and_then(|saved| saved::described(&saved, &listed, iomem)) {
+                Ok(described) => Some(described),
+                Err(error) => {
+                    crashed.stage.outcome.now(format!("the dump is not whole: {error}"));
+                    eprintln!("{contestant}, {number}: the dump is not whole: {error}");
+                    ended = Ended::Unsaved;
+                    None
+                }
+            }
+        }
+        // Without a note, the memory that was there is unknown.
+        _ => None,
+    };
     let image =
         Some(symbols.read(&crashed, symbols.image, 8)? != 0).filter(|_| ended == Ended::NoDump);
     let locked =
@@ -137,14 +167,30 @@ pub fn panic_once(stage: &mut Stage<'_>, request: &Request) -> Result<Panicked, 
     Ok(panicked)
 }
 
-/// Waits for the capture kernel's user space, the end of the panic, or the end of the machine.
+/// A machine whose dump /init saves to the partition of its first disk.
+fn with_target(series: &'static str) -> Setup {
+    let case = Case::of(Bus::Nvme, Content::Nothing);
+    if series == SERIES[0] { case } else { case.on_new_kernel() }.setup()
+}
+
+/// Waits for the capture kernel's user space, or the dump that its /init saves, the end of the
+/// panic, or the end of the machine.
 fn await_end(crashed: &mut Crashed<'_, '_>) -> Result<Ended, Error> {
     let greeting = format!("@{} ", Role::Capture.word());
+    let mut purgatory = false;
     loop {
         match crashed.vm.next_or_end("the dump, or the end of the panic")? {
             Arrival::Console(line) if line.text.contains(NO_CAPTURE) => return Ok(Ended::NoDump),
+            Arrival::Console(line) if line.text.contains(IS_SAVED) => return Ok(Ended::Dump),
+            Arrival::Console(line) if NO_DUMP.iter().any(|words| line.text.contains(words)) => {
+                return Ok(Ended::Unsaved);
+            }
+            Arrival::Console(line) if line.text.contains(PURGATORY) => purgatory = true,
             Arrival::Agent(text) if text.starts_with(&greeting) => return Ok(Ended::Dump),
-            Arrival::End => return Ok(Ended::Reset { triple_fault: crashed.vm.triple_faulted()? }),
+            Arrival::End => {
+                let triple_fault = crashed.vm.triple_faulted()?;
+                return Ok(Ended::Reset { triple_fault, purgatory });
+            }
             _ => {}
         }
     }

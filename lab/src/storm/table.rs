@@ -32,13 +32,13 @@ impl fmt::Display for Table {
         writeln!(out, "Written by `cargo lab storm --record {name} --write` on {machine}.\n")?;
         write!(out, "{HEAD}")?;
         for series in SERIES {
-            for contestant in Contestant::ALL {
+            for contestant in Contestant::OF_STORMS {
                 let row = |one: &&&Measured| one.series == series && one.contestant == contestant;
                 measured.iter().filter(row).try_for_each(|storm| write_row(out, storm))?;
             }
         }
         write_paces(out, &measured)?;
-        for contestant in Contestant::ALL {
+        for contestant in Contestant::OF_STORMS {
             writeln!(out, "\n`{contestant}`: {}.", contestant.words())?;
             for series in SERIES {
                 if let Some(why) = contestant.impossible_on(series) {

@@ -8,6 +8,7 @@ use object::endian::LittleEndian;
 use object::read::elf::{FileHeader, ProgramHeader};
 
 use crate::error::Error;
+use crate::machine::ram::Ram;
 
 /// Bytes that hold the ELF header and every program header of the machines here.
 pub const HEADER_LEN: usize = 4096;
@@ -62,6 +63,12 @@ impl ElfCore {
         let note_headers =
             headers.iter().filter(|header| header.p_type(LittleEndian) == PT_NOTE).count();
         Ok(Self { loads: loads.collect(), note_headers })
+    }
+
+    /// Reads the elfcorehdr at this place in a guest's memory.
+    pub fn in_memory(ram: &Ram, place: &Range<u64>) -> Result<Self, Error> {
+        let len = HEADER_LEN.min((place.end - place.start) as usize);
+        Self::parse(&ram.read(place.start, len)?)
     }
 
     pub fn memory(&self) -> Vec<Range<u64>> {

@@ -17,10 +17,15 @@ pub enum Ended {
     Dump,
     /// With the panic: no capture kernel started.
     NoDump,
+    /// With a capture kernel that did not save the whole dump.
+    Unsaved,
     /// With a reset.
     Reset {
         /// Whether it followed an exception that could not be delivered.
         triple_fault: bool,
+        /// Whether our purgatory had spoken. Records before `panics-capture` do not say.
+        #[serde(default)]
+        purgatory: bool,
     },
 }
 
@@ -44,7 +49,9 @@ pub enum Cause {
     Loading,
     /// The kernel held its lock for an update of the elfcorehdr or a look at the image.
     LockWindow,
-    /// A reset while a CPU came. Under TCG the crash's NMI also reaches a CPU that waits for its
+    /// A capture kernel did not save the whole dump.
+    Unsaved,
+    /// A reset while a CPU came, before the purgatory. Under TCG the crash's NMI also reaches a CPU that waits for its
     /// first start-up interrupt in real mode, which ends in a triple fault or in the firmware.
     QemuArtefact,
     /// None of these fits.
@@ -65,6 +72,7 @@ impl Cause {
             Self::Unarmed => "no dump: nothing was armed",
             Self::Loading => "no dump: an image was being loaded",
             Self::LockWindow => "no dump: the kernel held its own lock",
+            Self::Unsaved => "no dump: the capture kernel did not save all of it",
             Self::QemuArtefact => "a reset by QEMU: a CPU waited for its first start-up interrupt",
             Self::Unexplained => "unexplained",
         }
@@ -117,7 +125,10 @@ pub fn cause(facts: &Facts, stale: &[Range<u64>], missing: &[Range<u64>]) -> Cau
             (Some(false), Some(false), _) => Cause::Unarmed,
             _ => Cause::Unexplained,
         },
-        Ended::Reset { .. } if in_flight == Some(Operation::AddCpu) => Cause::QemuArtefact,
+        Ended::Unsaved => Cause::Unsaved,
+        Ended::Reset { purgatory: false, .. } if in_flight == Some(Operation::AddCpu) => {
+            Cause::QemuArtefact
+        }
         Ended::Reset { .. } => Cause::Unexplained,
     }
 }
@@ -210,9 +221,10 @@ mod tests {
         let of = |ended, in_flight| conclusion(&facts(ended, in_flight)).cause;
         assert_eq!(of(Ended::Dump, Operation::Online), Cause::Unexplained);
         for triple_fault in [true, false] {
-            let reset = Ended::Reset { triple_fault };
-            assert_eq!(of(reset, Operation::AddCpu), Cause::QemuArtefact);
-            assert_eq!(of(reset, Operation::AddDimm(1)), Cause::Unexplained);
+            let reset = |purgatory| Ended::Reset { triple_fault, purgatory };
+            assert_eq!(of(reset(false), Operation::AddCpu), Cause::QemuArtefact);
+            assert_eq!(of(reset(false), Operation::AddDimm(1)), Cause::Unexplained);
+            assert_eq!(of(reset(true), Operation::AddCpu), Cause::Unexplained);
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::error::{Error, check, check_eq};
 use crate::evidence::armed::ArmedImage;
-use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
+use crate::evidence::elfcore::ElfCore;
 use crate::evidence::iomem::{Iomem, merged};
 use crate::evidence::outcome::{Evidence, Phase};
 use crate::machine::DIMM_SIZE;
@@ -185,8 +185,7 @@ impl<'s, 'c> First<'s, 'c> {
     }
 
     pub fn elfcorehdr(&self, image: &ArmedImage) -> Result<ElfCore, Error> {
-        let len = HEADER_LEN.min((image.elfcorehdr.end - image.elfcorehdr.start) as usize);
-        ElfCore::parse(&self.vm.ram.read(image.elfcorehdr.start, len)?)
+        ElfCore::in_memory(&self.vm.ram, &image.elfcorehdr)
     }
 
     /// The elfcorehdr that a panic would use must list exactly the memory that is there.

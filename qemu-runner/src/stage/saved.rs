@@ -21,13 +21,13 @@ use crate::machine::disk::PARTITION_AT;
 use crate::machine::vm::Arrival;
 
 /// What it says when the dump is on the medium.
-const IS_SAVED: &str = "kdump-capture: the dump is saved in ";
+pub const IS_SAVED: &str = "kdump-capture: the dump is saved in ";
 
 /// The level at which makedumpfile leaves out all that it can, which is its default here.
 const MAKEDUMPFILE_LEVEL: u32 = 31;
 
 /// What it, or its kernel (`out_of_memory`, mm/oom_kill.c), says if there will be none.
-const NO_DUMP: [&str; 3] =
+pub const NO_DUMP: [&str; 3] =
     ["there is no complete dump in ", "no dump without a target", "System is deadlocked on memory"];
 
 /// A capture.

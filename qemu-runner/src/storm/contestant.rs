@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::machine::disk::part_uuid;
 use crate::stage::{CAPTURE_APPEND, First, GuestFile, RESET_DELAY_S, guest, kexec_command, number};
 
 /// Part of the command line of every process that works on the image.
@@ -46,11 +47,13 @@ pub enum Contestant {
     /// kdump-loader by default: the kernel rewrites the elfcorehdr, and only removed memory causes
     /// a reload in place.
     InKernel,
+    /// The same with `--capture`, whose filter leaves removed memory out: nothing causes a reload.
+    Capture,
 }
 
 impl Contestant {
-    /// Every contestant.
-    pub const ALL: [Self; 4] =
+    /// Those of a storm. [`Self::Capture`] does what [`Self::InKernel`] does until memory goes.
+    pub const OF_STORMS: [Self; 4] =
         [Self::KexecPerEvent, Self::KexecThrottled, Self::ReloadInPlace, Self::InKernel];
 
     /// Its name on the command line and in tables.
@@ -60,6 +63,7 @@ impl Contestant {
             Self::KexecThrottled => "kexec-throttled",
             Self::ReloadInPlace => "reload-in-place",
             Self::InKernel => "in-kernel",
+            Self::Capture => "capture",
         }
     }
 
@@ -70,12 +74,13 @@ impl Contestant {
             Self::KexecThrottled => "kexec-tools, throttled: unload and load",
             Self::ReloadInPlace => "kdump-loader, no hotplug flag: queued reloads in place",
             Self::InKernel => "kdump-loader, the kernel updates the elfcorehdr",
+            Self::Capture => "kdump-loader with --capture, the kernel updates the elfcorehdr",
         }
     }
 
     /// Why it is impossible on this kernel series, if it is.
     pub fn impossible_on(self, series: &str) -> Option<&'static str> {
-        (self == Self::InKernel && series == "6.1")
+        (matches!(self, Self::InKernel | Self::Capture) && series == "6.1")
             .then_some("kernels before 6.6 do not update the elfcorehdr")
     }
 
@@ -84,7 +89,9 @@ impl Contestant {
             Self::KexecPerEvent | Self::KexecThrottled => {
                 kexec_command(&first.stage.context.kexec()?.program, CAPTURE_APPEND)
             }
-            Self::ReloadInPlace | Self::InKernel => format!("{} reload", guest::LOADER),
+            Self::ReloadInPlace | Self::InKernel | Self::Capture => {
+                format!("{} reload", guest::LOADER)
+            }
         };
         first.vm.run_ok(&command)?;
         first.expect_armed(true, "after arming")?;
@@ -107,6 +114,20 @@ impl Contestant {
         Ok(Some(took_s / f64::from(LOOKS)))
     }
 
+    /// The text of [`CONFIG`].
+    fn config(self) -> String {
+        let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
+        let saver = match self {
+            Self::Capture => format!("capture = 'PARTUUID={}'", part_uuid(0)),
+            _ => format!("initrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'"),
+        };
+        let no_hotplug = self == Self::ReloadInPlace;
+        format!(
+            "kernel = '{kernel}'\n{saver}\nreset_delay = {RESET_DELAY_S}\nno_hotplug = \
+             {no_hotplug}\n"
+        )
+    }
+
     pub(crate) fn files(self, context: &Context) -> Result<Vec<GuestFile>, Error> {
         let kexec = &context.kexec()?.program;
         let script = |path, text| GuestFile { path, mode: 0o755, text };
@@ -121,12 +142,8 @@ impl Contestant {
                 let throttle = throttle(&context.udev()?.program);
                 vec![rule(rule_text(THROTTLE)), unload_and_load, script(THROTTLE, throttle)]
             }
-            Self::ReloadInPlace | Self::InKernel => {
-                let config = GuestFile {
-                    path: CONFIG,
-                    mode: 0o644,
-                    text: config(self == Self::ReloadInPlace),
-                };
+            Self::ReloadInPlace | Self::InKernel | Self::Capture => {
+                let config = GuestFile { path: CONFIG, mode: 0o644, text: self.config() };
                 vec![rule(our_rule()), config, script(QUEUE, queue()), script(RELOAD, drain())]
             }
         })
@@ -155,14 +172,6 @@ fn rule_text(program: &str) -> String {
     format!(
         "SUBSYSTEM==\"cpu\", ACTION==\"add|remove\", RUN+=\"{program}\"\n\
          SUBSYSTEM==\"memory\", ACTION==\"online|offline\", RUN+=\"{program}\"\n"
-    )
-}
-
-fn config(no_hotplug: bool) -> String {
-    let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
-    format!(
-        "kernel = '{kernel}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\nreset_delay = \
-         {RESET_DELAY_S}\nno_hotplug = {no_hotplug}\n"
     )
 }
 
@@ -229,7 +238,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_records() {
-        for contestant in Contestant::ALL {
+        for contestant in Contestant::OF_STORMS.into_iter().chain([Contestant::Capture]) {
             assert_eq!(serde_json::to_string(&contestant).unwrap(), format!("\"{contestant}\""));
         }
     }
