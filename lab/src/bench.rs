@@ -56,6 +56,12 @@ pub struct Args {
     /// Write docs/bench/verify.jsonl and verify.txt
     #[arg(long)]
     write: bool,
+    /// Only contestants whose names contain this
+    #[arg(long, value_name = "NAME", conflicts_with = "write")]
+    only: Option<String>,
+    /// Keep the kernel from using large pages
+    #[arg(long, conflicts_with = "write")]
+    small_pages: bool,
     /// Count instructions instead, and compare with docs/bench/instructions.json; with --write,
     /// replace that file
     #[arg(long, conflicts_with = "no_sweep")]
@@ -70,7 +76,14 @@ impl Args {
         if self.instructions {
             return instructions::count_and_compare(repo, self.write, false);
         }
-        let contestants = contestants(repo)?;
+        if self.small_pages {
+            // The contestants' processes inherit it (prctl(2), PR_SET_THP_DISABLE).
+            nix::sys::prctl::set_thp_disable(true)?;
+        }
+        let mut contestants = contestants(repo)?;
+        let is_wanted = |name: &str| self.only.as_ref().is_none_or(|only| name.contains(only));
+        contestants.retain(|one| is_wanted(&one.name));
+        ensure!(!contestants.is_empty(), "no contestant has such a name");
         for contestant in &contestants {
             eprintln!("{}", contestant.rejects_a_flipped_bit()?);
         }

@@ -5,7 +5,8 @@
 //! machine's own pip.
 //!
 //! *On exit*: drgn has found the crashed task, a stack for each CPU, the process on the hot-added
-//! CPU, and a page in hot-added memory by its virtual address. crash has found the same panic.
+//! CPU, and a page in hot-added memory by its virtual address. crash has found the same panic, and a
+//! stack for each CPU.
 //! makedumpfile has found it in the log, and has filtered the dump once more.
 
 use std::fs::{self, File};
@@ -29,6 +30,8 @@ const SCRIPT: &str = "lab/src/open_dump.py";
 /// What crash is asked, and what it must answer.
 const ASKED: &str = "sys\nbt -a\nquit\n";
 const ANSWERED: [&str; 2] = ["sysrq triggered crash", "sysrq_handle_crash"];
+/// What begins the stack of each CPU.
+const STACK: &str = "PID: ";
 /// The level at which makedumpfile filters the dump once more: all that it can leave out.
 const LEVEL: u32 = 31;
 
@@ -74,13 +77,13 @@ impl Args {
         for of in Dump::value_variants().iter().filter(|of| self.only.is_none_or(|it| it == **of)) {
             let crash = readers::crash(&context, of.kind()).map_err(explain)?;
             let known = serde_json::to_string(&crash)?;
-            let Crash { dump, .. } = &crash;
+            let Crash { dump, cpus, .. } = &crash;
             println!("{}:", dump.display());
             let mut command = Command::new(&python);
             command.arg(repo.root.join(SCRIPT)).arg(&assets.vmlinux).arg(dump).arg(known);
             ensure!(command.status()?.success(), "drgn does not find all of it");
             if !self.without_crash {
-                by_crash(assets.crash.on_host(), &assets.vmlinux, dump)?;
+                by_crash(assets.crash.on_host(), &assets.vmlinux, dump, *cpus)?;
             }
             by_makedumpfile(&makedumpfile, dump)?;
         }
@@ -106,7 +109,7 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn by_crash(mut crash: Command, vmlinux: &Path, dump: &Path) -> Result<()> {
+fn by_crash(mut crash: Command, vmlinux: &Path, dump: &Path, cpus: usize) -> Result<()> {
     let mut questions = NamedTempFile::new()?;
     questions.write_all(ASKED.as_bytes())?;
     let files = [questions.path(), vmlinux, dump];
@@ -120,6 +123,8 @@ fn by_crash(mut crash: Command, vmlinux: &Path, dump: &Path) -> Result<()> {
             String::from_utf8_lossy(&output.stderr)
         );
     }
+    let stacks = said.lines().filter(|line| line.starts_with(STACK)).count();
+    ensure!(stacks == cpus, "crash shows the stacks of {stacks} CPUs instead of {cpus}");
     println!("ok: crash finds the panic and every CPU's stack");
     Ok(())
 }

@@ -12,6 +12,10 @@ const NOTES: [&str; 3] = [
     "Bars: what the time can have been. Dashed: the kernel updates the image and",
     "holds its lock. A panic on another CPU then leaves no dump either.",
 ];
+/// The article's storm: its blocks, and the seconds that user space worked on the image, with RHEL 7
+/// on a machine with KVM (E. DeVolder, "Crash hotplug: Kernel handling of CPU and memory hot
+/// un/plug", Oracle Linux blog, 9 January 2024).
+const ARTICLE: (u32, f64) = (3840, 389.0);
 /// Pixels of the title and its notes.
 const HEAD: f64 = 106.0;
 
@@ -22,7 +26,14 @@ pub fn svg(machine: &Machine, measured: &[Measured]) -> String {
         .map(|series| {
             let of_series: Vec<&Measured> =
                 measured.iter().filter(|one| one.series == series).collect();
-            let can = Contestant::ALL.iter().all(|one| one.impossible_on(series).is_none());
+            let can = Contestant::OF_STORMS.iter().all(|one| one.impossible_on(series).is_none());
+            let mut curves = curves(&of_series);
+            let (blocks, seconds) = ARTICLE;
+            if of_series.iter().any(|storm| storm.size.blocks == blocks) {
+                let point = Point { x: blocks.into(), y: [seconds; 3] };
+                let name = "the article: RHEL 7, KVM".into();
+                curves.push(Curve { name, class: "c4".into(), points: vec![point] });
+            }
             Panel {
                 title: format!(
                     "Linux {series}, which {} the image itself",
@@ -30,7 +41,7 @@ pub fn svg(machine: &Machine, measured: &[Measured]) -> String {
                 ),
                 note: "Seconds with nothing armed; lower is better.".into(),
                 x_axis: "blocks of 128 MiB that came".into(),
-                curves: curves(&of_series),
+                curves,
             }
         })
         .collect();
@@ -46,12 +57,13 @@ pub fn svg(machine: &Machine, measured: &[Measured]) -> String {
 /// One curve for each contestant, and one for the time that the kernel holds its own lock.
 fn curves(storms: &[&Measured]) -> Vec<Curve> {
     let mut curves = Vec::new();
-    for contestant in Contestant::ALL {
+    for contestant in Contestant::OF_STORMS {
         let (name, class) = match contestant {
             Contestant::KexecPerEvent => ("kexec-tools, each event", "c2"),
             Contestant::KexecThrottled => ("kexec-tools, throttled", "c3"),
             Contestant::ReloadInPlace => ("kdump-loader, reloads", "c1 ours"),
             Contestant::InKernel => ("kdump-loader, in kernel", "c0 ours"),
+            Contestant::Capture => ("kdump-loader, --capture", "c5 ours"),
         };
         let of = |y: fn(&Measured) -> [f64; 3]| -> Vec<Point> {
             let mine = storms.iter().filter(|storm| storm.contestant == contestant);
@@ -92,5 +104,15 @@ mod tests {
             assert!(picture.contains(words), "{words}");
         }
         assert!(!picture.contains("NaN") && !picture.contains("inf"), "{picture}");
+    }
+
+    #[test]
+    fn the_article_is_beside_storms_of_its_size_only() {
+        let shows_it = |record: &str| {
+            let storms = record.lines().skip(1).map(|line| serde_json::from_str(line).unwrap());
+            svg(&machine(), &storms.collect::<Vec<_>>()).contains("the article")
+        };
+        assert!(shows_it(include_str!("../../../docs/storm/full-size.jsonl")));
+        assert!(!shows_it(include_str!("../../../docs/storm/storm.jsonl")));
     }
 }
