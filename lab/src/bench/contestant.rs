@@ -5,13 +5,14 @@ mod library;
 mod ours;
 mod peer;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use handoff::EngineId;
 use loader::image::{Image, Segment, SegmentKind};
 use nix::sys::prctl;
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, raise};
-use nix::sys::time::TimeVal;
+use nix::time::{ClockId, clock_gettime};
 
 use super::image::input;
 use super::memory::Memory;
@@ -88,9 +89,9 @@ pub fn run(repo: &Repository, task: &Task) -> Result<Answer> {
 /// Seconds of a CPU that this thread has used. No contestant sleeps, so on an idle machine it is the
 /// time that passes.
 fn cpu_s() -> nix::Result<f64> {
-    let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
-    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+    // getrusage(2) counts in ticks of 4 ms on some kernels.
+    let used = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+    Ok(Duration::from(used).as_secs_f64())
 }
 
 /// Stops this process until it gets SIGCONT: a mark for the counter of instructions.
