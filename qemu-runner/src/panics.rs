@@ -41,6 +41,7 @@ use storm_guest::note;
 
 use cause::Note;
 pub use cause::{Cause, Ended};
+use draw::Operation;
 pub use draw::{Draw, draws};
 pub use panicked::Panicked;
 use upheaval::Devices;
@@ -143,8 +144,9 @@ pub fn panic_once(stage: &mut Stage<'_>, request: &Request) -> Result<Panicked, 
             // The capture kernel does not use the elfcorehdr's memory for anything else.
             let listed = ElfCore::in_memory(&crashed.vm.ram, &elfcorehdr)?;
             crashed.orderly_reset()?;
+            let moving = upheaval.in_flight.and_then(Operation::memory);
             let saved = Saved::in_partition(&disk);
-            match saved.and_then(|saved| saved::described(&saved, &listed, iomem)) {
+            match saved.and_then(|saved| saved::described(&saved, &listed, iomem, moving)) {
                 Ok(described) => Some(described),
                 Err(error) => {
                     crashed.stage.outcome.now(format!("the dump is not whole: {error}"));

@@ -18,11 +18,13 @@ use crate::stage::saved::Saved;
 /// The part of the elfcorehdr's list that the dump describes. `iomem` is of the crashed kernel.
 ///
 /// A block may consist of free pages, of which the dump has none. So a block without a page counts
-/// as left out if it was not there, or if the filter says that it left out more than such blocks.
+/// as left out if it was not there. If the filter says that it left out more, blocks in `moving`,
+/// which come or go, count first, and then all.
 pub(super) fn described(
     saved: &Saved,
     elfcorehdr: &ElfCore,
     iomem: &Iomem,
+    moving: Option<Range<u64>>,
 ) -> Result<Vec<Range<u64>>, Error> {
     let Saved { record, dump, .. } = saved;
     check_eq!(record.state, State::Complete, "state in the record")?;
@@ -37,8 +39,12 @@ pub(super) fn described(
     let listed = iomem.dumpable(&elfcorehdr.memory());
     let gone = without_any(&listed, &iomem.dumped());
     let mut left_out = without_pages(saved, &gone)?;
-    if pages.absent * PAGE_LEN > bytes(&left_out) {
-        left_out.extend(without_pages(saved, &without_any(&listed, &gone))?);
+    let present = without_any(&listed, &gone);
+    let others = without_any(&present, moving.as_slice());
+    for suspects in [without_any(&present, &others), others] {
+        if pages.absent * PAGE_LEN > bytes(&left_out) {
+            left_out.extend(without_pages(saved, &suspects)?);
+        }
     }
     Ok(without_any(&listed, &left_out))
 }
