@@ -56,8 +56,8 @@ pub struct Args {
     /// The seed that moments and operations are drawn from
     #[arg(long, default_value_t = 6)]
     seed: u64,
-    /// Which record: `panics` has both loaders on 6.12; `panics-virtio-mem` has kdump-loader on 6.12
-    /// and 7, and `panics-capture` the same with `--capture`
+    /// Which record: `panics` has both loaders on 6.12; `panics-virtio-mem` has kdump-loader on
+    /// 6.12 and 7, and `panics-capture` the same with `--capture`
     #[arg(long, default_value = RECORDS[0], value_parser = PossibleValuesParser::new(RECORDS))]
     record: String,
     /// Only this kernel series

@@ -9,8 +9,8 @@
 //! * the word after the text is the id of the next text, whose descriptor agrees
 //!
 //! What overwrites memory after a reset is larger than a text. If it covers a part of a text, then
-//! it covers one of the two words. These changes are not noticed: a few bytes inside a text; the end
-//! of the newest text in a ring that was never full, and of a text before one that a stopped CPU
+//! it covers one of the two words. These changes are not noticed: a few bytes inside a text; the
+//! end of the newest text in a ring that was never full, and of a text before one that a stopped CPU
 //! was writing; time, level and length in an info of which only the end was overwritten.
 
 use std::collections::HashMap;

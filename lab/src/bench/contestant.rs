@@ -86,8 +86,8 @@ pub fn run(repo: &Repository, task: &Task) -> Result<Answer> {
     Ok(Answer { seconds, memory_bytes, hashed_bytes, sound, verdict })
 }
 
-/// Seconds of a CPU that this thread has used. No contestant sleeps, so on an idle machine it is the
-/// time that passes.
+/// Seconds of a CPU that this thread has used. No contestant sleeps, so on an idle machine it is
+/// the time that passes.
 fn cpu_s() -> nix::Result<f64> {
     // getrusage(2) counts in ticks of 4 ms on some kernels.
     let used = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;

@@ -12,8 +12,8 @@ const NOTES: [&str; 3] = [
     "Bars: what the time can have been. Dashed: the kernel updates the image and",
     "holds its lock. A panic on another CPU then leaves no dump either.",
 ];
-/// The article's storm: its blocks, and the seconds that user space worked on the image, with RHEL 7
-/// on a machine with KVM (E. DeVolder, "Crash hotplug: Kernel handling of CPU and memory hot
+/// The article's storm: its blocks, and the seconds that user space worked on the image, with RHEL
+/// 7 on a machine with KVM (E. DeVolder, "Crash hotplug: Kernel handling of CPU and memory hot
 /// un/plug", Oracle Linux blog, 9 January 2024).
 const ARTICLE: (u32, f64) = (3840, 389.0);
 /// Pixels of the title and its notes.

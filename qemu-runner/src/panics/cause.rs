@@ -51,8 +51,9 @@ pub enum Cause {
     LockWindow,
     /// A capture kernel did not save the whole dump.
     Unsaved,
-    /// A reset while a CPU came, before the purgatory. Under TCG the crash's NMI also reaches a CPU that waits for its
-    /// first start-up interrupt in real mode, which ends in a triple fault or in the firmware.
+    /// A reset while a CPU came, before the purgatory spoke. Under TCG the crash's NMI also reaches
+    /// a CPU that waits for its first start-up interrupt in real mode, which ends in a triple fault
+    /// or in the firmware.
     QemuArtefact,
     /// None of these fits.
     Unexplained,
