@@ -45,6 +45,8 @@ pub const CPU_WITH_LA57: &str = "max,-hypervisor,la57=on";
 const COM1_TRANSMIT: u16 = 0x3f8;
 /// Port of its line status register.
 const COM1_LINE_STATUS: u16 = 0x3fd;
+/// Port that SeaBIOS writes its messages to (docs/Debugging.md of SeaBIOS).
+const FIRMWARE_DEBUG_PORT: u16 = 0x402;
 /// Port of the pvpanic device (docs/specs/pvpanic.rst of QEMU).
 pub const PVPANIC_PORT: u16 = 0x505;
 /// Port of the first register of the management controller, in KCS (IPMI v2.0, section 9.5); the
@@ -108,6 +110,8 @@ pub enum Boot {
 pub struct Ends {
     pub ram: PathBuf,
     pub qemu_log: PathBuf,
+    /// What SeaBIOS says about its own work.
+    pub firmware_log: PathBuf,
     pub talk: Talk,
     /// Whether it begins with the state of another, which the monitor will bring, not with a reset.
     pub incoming: bool,
@@ -235,6 +239,9 @@ impl Machine {
             line.args(["-serial", "chardev:console"]);
         }
         line.args(["-serial", "chardev:agent"]);
+        line.arg("-chardev").arg(with_path("file,id=firmware,path=", &ends.firmware_log));
+        line.arg("-device")
+            .arg(format!("isa-debugcon,iobase={FIRMWARE_DEBUG_PORT:#x},chardev=firmware"));
         if let Some(port) = self.debugger {
             line.args(["-gdb", &format!("tcp:127.0.0.1:{port}"), "-S"]);
         }

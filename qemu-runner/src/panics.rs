@@ -190,8 +190,9 @@ fn await_end(crashed: &mut Crashed<'_, '_>) -> Result<Ended, Error> {
             Arrival::Console(line) if line.text.contains(PURGATORY) => purgatory = true,
             Arrival::Agent(text) if text.starts_with(&greeting) => return Ok(Ended::Dump),
             Arrival::End => {
-                let triple_fault = crashed.vm.triple_faulted()?;
-                return Ok(Ended::Reset { triple_fault, purgatory });
+                let (triple_fault, firmware) =
+                    (crashed.vm.triple_faulted()?, crashed.vm.firmware_reset()?);
+                return Ok(Ended::Reset { triple_fault, firmware, purgatory });
             }
             _ => {}
         }

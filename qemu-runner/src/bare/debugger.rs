@@ -14,7 +14,7 @@ use super::memory::told;
 use crate::assets::Qemu;
 use crate::context::{self, Context};
 use crate::error::Error;
-use crate::machine::vm::{QEMU_LOG, RAM};
+use crate::machine::vm::{FIRMWARE_LOG, QEMU_LOG, RAM};
 use crate::machine::{Ends, Machine, Talk, shell_text};
 
 /// What gdb is to read, in a case's directory.
@@ -62,6 +62,7 @@ pub fn write(
     let ends = Ends {
         ram: directory.join(RAM),
         qemu_log: directory.join(QEMU_LOG),
+        firmware_log: directory.join(FIRMWARE_LOG),
         talk: Talk::Person { agent: directory.join("agent.log") },
         incoming: false,
     };

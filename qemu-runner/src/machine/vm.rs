@@ -32,10 +32,15 @@ pub const SERIAL_LOG: &str = "serial.log";
 pub const RAM: &str = "ram";
 /// The file that holds what QEMU logs: resets, triple faults.
 pub const QEMU_LOG: &str = "qemu.log";
+/// The file that holds what SeaBIOS says about its own work.
+pub const FIRMWARE_LOG: &str = "firmware.log";
 /// The file that holds QEMU's command line.
 pub const SCRIPT: &str = "qemu.sh";
 /// What QEMU logs on a triple fault (`handle_exception…`, target/i386/tcg/excp_helper.c).
 const TRIPLE_FAULT: &str = "Triple fault";
+/// What SeaBIOS says when a CPU has come to it without a reset of the machine, which it then asks
+/// for (`tryReboot`, src/resume.c).
+const FIRMWARE_RESET: &str = "Attempting a hard reboot";
 
 /// How much later than the guest has written it a line may be read here on a busy host: by so much
 /// a delay may look too short.
@@ -61,6 +66,7 @@ pub struct Vm {
     pub command_line: String,
     directory: PathBuf,
     qemu_log: PathBuf,
+    firmware_log: PathBuf,
     /// The agent's commands are numbered, so that no answer is taken for another's.
     pub(crate) commands: u64,
     _sockets: TempDir,
@@ -86,8 +92,13 @@ impl Vm {
         let monitor =
             UnixListener::bind(&monitor_at).map_err(Error::file("listen on", &monitor_at))?;
         let talk = Talk::Runner { agent: agent_at.clone(), monitor: monitor_at };
-        let (ram, qemu_log) = (directory.join(RAM), directory.join(QEMU_LOG));
-        let ends = Ends { ram, qemu_log, talk, incoming: from.is_some() };
+        let ends = Ends {
+            ram: directory.join(RAM),
+            qemu_log: directory.join(QEMU_LOG),
+            firmware_log: directory.join(FIRMWARE_LOG),
+            talk,
+            incoming: from.is_some(),
+        };
 
         // By hand it can only be switched on.
         let by_hand = machine.command(qemu, &Ends { incoming: false, ..ends.clone() });
@@ -128,6 +139,7 @@ impl Vm {
             command_line: line,
             directory: directory.to_owned(),
             qemu_log: ends.qemu_log,
+            firmware_log: ends.firmware_log,
             commands: 0,
             _sockets: sockets,
         })
@@ -253,6 +265,12 @@ impl Vm {
     /// Whether the CPU reset itself because an exception could not be delivered.
     pub fn triple_faulted(&self) -> Result<bool, Error> {
         Ok(self.qemu_log()?.contains(TRIPLE_FAULT))
+    }
+
+    /// Whether SeaBIOS asked for a reset, because a CPU had come to it that should not have.
+    pub fn firmware_reset(&self) -> Result<bool, Error> {
+        let log = host::read(&self.firmware_log)?;
+        Ok(String::from_utf8_lossy(&log).contains(FIRMWARE_RESET))
     }
 }
 

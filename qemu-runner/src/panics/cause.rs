@@ -23,6 +23,9 @@ pub enum Ended {
     Reset {
         /// Whether it followed an exception that could not be delivered.
         triple_fault: bool,
+        /// Whether SeaBIOS asked for it. The first records do not say.
+        #[serde(default)]
+        firmware: bool,
         /// Whether our purgatory had spoken. Records before `panics-capture` do not say.
         #[serde(default)]
         purgatory: bool,
@@ -51,9 +54,12 @@ pub enum Cause {
     LockWindow,
     /// A capture kernel did not save the whole dump.
     Unsaved,
-    /// A reset while a CPU came, before the purgatory spoke. Under TCG the crash's NMI also reaches
-    /// a CPU that waits for its first start-up interrupt in real mode, which ends in a triple fault
-    /// or in the firmware.
+    /// A reset while a CPU came, by the firmware or before the purgatory spoke. While each CPU
+    /// that the kernel knows is online, it sends the crash's NMI to all CPUs but itself
+    /// (`apic_send_IPI_allbutself`, arch/x86/kernel/apic/ipi.c): also to one that it does not know
+    /// yet, and that waits for its first start-up interrupt. A processor would go on waiting. Under
+    /// TCG it runs in real mode: into a triple fault, or into the firmware, which resets the
+    /// machine while the purgatory works.
     QemuArtefact,
     /// None of these fits.
     Unexplained,
@@ -127,7 +133,9 @@ pub fn cause(facts: &Facts, stale: &[Range<u64>], missing: &[Range<u64>]) -> Cau
             _ => Cause::Unexplained,
         },
         Ended::Unsaved => Cause::Unsaved,
-        Ended::Reset { purgatory: false, .. } if in_flight == Some(Operation::AddCpu) => {
+        Ended::Reset { firmware, purgatory, .. }
+            if (firmware || !purgatory) && in_flight == Some(Operation::AddCpu) =>
+        {
             Cause::QemuArtefact
         }
         Ended::Reset { .. } => Cause::Unexplained,
@@ -222,10 +230,11 @@ mod tests {
         let of = |ended, in_flight| conclusion(&facts(ended, in_flight)).cause;
         assert_eq!(of(Ended::Dump, Operation::Online), Cause::Unexplained);
         for triple_fault in [true, false] {
-            let reset = |purgatory| Ended::Reset { triple_fault, purgatory };
-            assert_eq!(of(reset(false), Operation::AddCpu), Cause::QemuArtefact);
-            assert_eq!(of(reset(false), Operation::AddDimm(1)), Cause::Unexplained);
-            assert_eq!(of(reset(true), Operation::AddCpu), Cause::Unexplained);
+            let reset = |firmware, purgatory| Ended::Reset { triple_fault, firmware, purgatory };
+            assert_eq!(of(reset(false, false), Operation::AddCpu), Cause::QemuArtefact);
+            assert_eq!(of(reset(true, true), Operation::AddCpu), Cause::QemuArtefact);
+            assert_eq!(of(reset(false, true), Operation::AddCpu), Cause::Unexplained);
+            assert_eq!(of(reset(true, false), Operation::AddDimm(1)), Cause::Unexplained);
         }
     }
 }
