@@ -1,7 +1,8 @@
 """Opens a dump with drgn and compares it with what is known of the crashed machine.
 
-Arguments: the kernel with debug information, the dump, and what is known as JSON
-(`Crash`, qemu-runner/src/readers.rs). Prints what it found. Exit status 1: something is missing.
+Arguments: the kernel with debug information, the dump, what is known as JSON
+(`Crash`, qemu-runner/src/readers.rs), and the build id of that kernel. Prints what it found.
+Exit status 1: something is missing.
 """
 
 import json
@@ -31,6 +32,13 @@ def pattern(seed):
 def expect(what, holds, found):
     print(f"{'ok' if holds else 'MISSING'}: {what}: {found}")
     return holds
+
+
+def build_id(prog, wanted):
+    key = "BUILD-ID="
+    lines = prog["VMCOREINFO"].string_().decode().splitlines()
+    found = [line.removeprefix(key) for line in lines if line.startswith(key)]
+    return expect("the symbols are the crashed kernel's, by its build id", found == [wanted], found)
 
 
 def crashed_task(prog):
@@ -84,11 +92,13 @@ def sentinel(prog, known):
 
 
 def main():
-    vmlinux, dump, known = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+    vmlinux, dump, known, symbols = sys.argv[1:]
+    known = json.loads(known)
     prog = Program()
     prog.set_core_dump(dump)
     prog.load_debug_info([vmlinux])
     holds = [
+        build_id(prog, symbols),
         crashed_task(prog),
         stacks(prog, known),
         hot_added_cpu(prog, known),

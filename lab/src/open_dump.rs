@@ -4,9 +4,10 @@
 //! *On entry*: nothing; what is missing is brought and built. drgn comes from PyPI, by the
 //! machine's own pip.
 //!
-//! *On exit*: drgn has found the crashed task, a stack for each CPU, the process on the hot-added
-//! CPU, and a page in hot-added memory by its virtual address. crash has found the same panic, and
-//! a stack for each CPU. makedumpfile has found it in the log, and has filtered the dump once more.
+//! *On exit*: the debug symbols are those of the crashed kernel, by its build id. drgn has found
+//! the crashed task, a stack for each CPU, the process on the hot-added CPU, and a page in hot-added
+//! memory by its virtual address. crash has found the same panic, and a stack for each CPU.
+//! makedumpfile has found it in the log, and has filtered the dump once more.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -15,6 +16,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use object::{Object, ReadCache};
 use qemu_runner::readers::{self, Crash, Kind};
 use tempfile::NamedTempFile;
 use vmcore_filter::{Checked, DumpFile};
@@ -73,13 +75,15 @@ impl Args {
         let makedumpfile = Makedumpfile::find(&context)?;
         let assets = context.readers().map_err(explain)?;
         let python = drgn(&repo.root)?;
+        let build_id = build_id(&assets.vmlinux)?;
         for of in Dump::value_variants().iter().filter(|of| self.only.is_none_or(|it| it == **of)) {
             let crash = readers::crash(&context, of.kind()).map_err(explain)?;
             let known = serde_json::to_string(&crash)?;
             let Crash { dump, cpus, .. } = &crash;
             println!("{}:", dump.display());
             let mut command = Command::new(&python);
-            command.arg(repo.root.join(SCRIPT)).arg(&assets.vmlinux).arg(dump).arg(known);
+            command.arg(repo.root.join(SCRIPT)).arg(&assets.vmlinux).arg(dump);
+            command.args([&known, &build_id]);
             ensure!(command.status()?.success(), "drgn does not find all of it");
             if !self.without_crash {
                 by_crash(assets.crash.on_host(), &assets.vmlinux, dump, *cpus)?;
@@ -100,6 +104,15 @@ fn drgn(root: &Path) -> Result<PathBuf> {
         run(Command::new(&python).args(["-m", "pip", "install", "--quiet", DRGN]))?;
     }
     Ok(python)
+}
+
+/// The build id of an ELF file, in hexadecimal digits.
+fn build_id(path: &Path) -> Result<String> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let cache = ReadCache::new(file);
+    let id = object::File::parse(&cache)?.build_id()?.map(<[u8]>::to_vec);
+    let id = id.with_context(|| format!("{} has no build id", path.display()))?;
+    Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn run(command: &mut Command) -> Result<()> {
