@@ -44,7 +44,7 @@ use loader::request::InputFile;
 use crate::health::files::Files;
 use crate::options::words::saving::{built_in, nearest_built_in};
 use crate::options::{Options, embedded};
-pub use disk::words as id_words;
+pub use disk::{Disk, words as id_words};
 pub use earlier::last;
 pub use error::{Error, Refused};
 use makedumpfile::{Makedumpfile, version};

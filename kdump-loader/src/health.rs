@@ -25,7 +25,7 @@ pub use dump_target::Target;
 use files::Files;
 pub use room::{estimate, possible_cpus};
 pub use saver::Saver;
-pub use wished::{files_of_config, files_to_arm};
+pub use wished::{files_of_config, files_to_arm, mismatch};
 
 pub(crate) mod files; // [0] reads files below a root
 mod armed; // whether the armed image is up to date, and what its purgatory can do

@@ -47,6 +47,20 @@ pub enum Error {
         /// What is armed now.
         aftermath: Aftermath,
     },
+    /// An image is armed, and whether the kernel accepts its replacement cannot be tried before.
+    #[error(
+        "whether the kernel accepts these files cannot be tried before it frees the armed image: \
+         a kernel to reboot into is loaded, or kernel.kexec_load_limit_reboot is set; unload that \
+         kernel (kexec -u), or disarm first (kdump-loader unload); {}",
+        Aftermath::StillArmed
+    )]
+    NotRehearsed,
+    /// A reload would replace an image by files of which one is from another release.
+    #[error("{mismatch}; {}", Aftermath::StillArmed)]
+    Mismatch {
+        /// What does not belong together.
+        mismatch: String,
+    },
     /// The kernel would not find a dm-crypt key that it is configured to hand over.
     #[error(transparent)]
     Keys(#[from] submit::keys::Error),

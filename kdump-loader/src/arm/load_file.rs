@@ -18,7 +18,8 @@ use loader::submit::{self, file, keys};
 use serde::Serialize;
 
 use super::load::kernel_updates_image;
-use super::record::Record;
+use super::record::origin::Origin;
+use super::record::{self, Call, Known, Record};
 use super::request_for::{
     are_new_files, base_command_line, capture_initrd, expect_format, origin, print_advice,
     warn_of_files,
@@ -99,7 +100,7 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
 
     let _lock = hold_arming_lock(root)?;
     keys::check(root)?;
-    rehearse(root, files)?;
+    rehearse(root, files, &origin)?;
     // The kernel reads its memory map after this. A change in between causes one redundant reload,
     // and none is missed.
     let listing = Present::read(root).ok().map(|present| Listing::of_present(&present));
@@ -182,17 +183,26 @@ pub fn file_load_may_work(error: &Error) -> bool {
 }
 
 /// If an image is armed, finds out whether the kernel trusts the signature before that image is
-/// freed.
-fn rehearse(root: &Path, files: file::Files<'_>) -> Result<(), Error> {
-    if !KexecState::crash_loaded(root).is_ok_and(|loaded| loaded) || !preflight::may_rehearse(root)
-    {
+/// freed. If it cannot find out, it goes on only with files that the kernel has accepted.
+fn rehearse(root: &Path, files: file::Files<'_>, origin: &Origin) -> Result<(), Error> {
+    if !KexecState::crash_loaded(root).is_ok_and(|loaded| loaded) {
         return Ok(());
+    }
+    if !preflight::may_rehearse(root) {
+        return if were_accepted(root, origin) { Ok(()) } else { Err(Error::NotRehearsed) };
     }
     match file::rehearse(files) {
         // The rehearsal loads into ordinary memory, which the real load does not need.
         Ok(()) | Err(file::Error::NoMemory { .. }) => Ok(()),
         Err(refusal) => Err(Error::file_refused(root, refusal, Aftermath::StillArmed)),
     }
+}
+
+/// Whether the kernel has made the armed image from the same files.
+fn were_accepted(root: &Path, origin: &Origin) -> bool {
+    let Ok(Known::Image(armed)) = record::read(root) else { return false };
+    armed.call == Call::KexecFileLoad
+        && armed.origin.is_some_and(|armed| armed.has_files_of(origin))
 }
 
 /// A descriptor for a part of a file: the file itself if the part is all of it, otherwise an

@@ -11,7 +11,7 @@ use loader::files::Files;
 use loader::files::read::{Content, Opened, all};
 use loader::image::Image;
 use loader::kernel;
-use loader::machine::Machine;
+use loader::machine::{KexecState, Machine, Reservation};
 use loader::request::{Confidential, InputFile, Request};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -187,6 +187,22 @@ pub fn are_new_files(root: &Path, origin: &Origin) -> bool {
     origin.initrd_len.is_none() && !armed.is_some_and(|armed| armed.has_files_of(origin))
 }
 
+/// Refuses new files of which one is from another release, if an image is armed: an upgrade replaces
+/// the kernel and its initrd one after the other.
+pub fn expect_files_of_one_release(root: &Path, options: &Options) -> Result<(), Error> {
+    let armed = KexecState::crash_loaded(root).map_err(Error::Armed)?;
+    if !armed || options.capture.is_some() || !are_new_files(root, &origin(root, options)) {
+        return Ok(());
+    }
+    let region = Reservation::read(root)?.crash_region()?;
+    let files = Files::read(&options.kernel, options.initrd.as_deref(), region)?;
+    let initrd = files.initrd.as_ref().map(|initrd| &initrd.input);
+    match health::mismatch(&files.kernel.input, initrd) {
+        Some(Finding { message: mismatch, .. }) => Err(Error::Mismatch { mismatch }),
+        None => Ok(()),
+    }
+}
+
 /// Warns if the files of an image do not belong together, or would save no dump. It unpacks the
 /// initrd, which takes longer than to arm it. `root` is `None` for another machine.
 pub fn warn_of_files(
@@ -226,6 +242,8 @@ pub fn fresh_seed() -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use loader::machine::example;
 
     use super::*;
@@ -264,5 +282,35 @@ mod tests {
     fn seed_is_new_each_time() {
         // A machine that runs tests has an initialized random number generator.
         assert_ne!(fresh_seed().unwrap(), fresh_seed().unwrap());
+    }
+
+    #[test]
+    fn new_files_of_two_releases_are_refused_while_an_image_is_armed() {
+        let tree = example::tree();
+        let plant = |path: &str, bytes: &[u8]| {
+            example::plant(tree.path(), &BTreeMap::from([(path.to_owned(), bytes.to_vec())]));
+        };
+        let mut kernel = loader::example::bzimage(&[0; 4096]);
+        kernel[0x20e..0x210].copy_from_slice(&0x100_u16.to_le_bytes()); // kernel_version
+        kernel[0x300..0x307].copy_from_slice(b"6.12.9 ");
+        plant("vmlinuz", &kernel);
+        plant("sys/kernel/kexec_crash_loaded", b"1\n");
+        let options = Options {
+            initrd: Some(tree.path().join("initrd")),
+            ..Options::new(tree.path().join("vmlinuz"))
+        };
+        let of_release = |release: &str| {
+            let module = format!("usr/lib/modules/{release}/kernel/fs/ext4.ko");
+            plant("initrd", &crate::initrd::example::archive(&[(&module, b"")]));
+            expect_files_of_one_release(tree.path(), &options)
+        };
+        of_release("6.12.9").unwrap();
+        let refused = of_release("6.11.2").unwrap_err().to_string();
+        assert!(
+            refused.contains("modules of 6.11.2") && refused.contains("still armed"),
+            "{refused}"
+        );
+        plant("sys/kernel/kexec_crash_loaded", b"0\n");
+        of_release("6.11.2").unwrap();
     }
 }

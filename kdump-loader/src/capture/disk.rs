@@ -26,6 +26,9 @@ const NO_MEDIUM: i32 = Errno::NOMEDIUM.raw_os_error();
 /// Transports of NVMe over a network (`nvmf_transport_ops`, drivers/nvme/host).
 const FABRICS: [&str; 3] = ["tcp", "rdma", "fc"];
 
+/// Block devices of other machines, before their number (drivers/block/nbd.c, drivers/block/rbd.c).
+const NETWORK_BLOCK: [&str; 2] = ["nbd", "rbd"];
+
 /// A block device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disk {
@@ -111,10 +114,17 @@ impl Disk {
         if whole.starts_with(VIRTUAL) && !whole.starts_with(NVME_SUBSYSTEMS) {
             return refused(kind_of_virtual(files, whole));
         }
-        if self.controllers(files).iter().any(|path| is_fabric(files, path)) {
+        if self.is_on_network(files) {
             return refused("reached over a network (iSCSI, FCoE, SRP or NVMe over fabrics)");
         }
         Ok(())
+    }
+
+    /// Whether it is reached over a network.
+    pub fn is_on_network(&self, files: Files<'_>) -> bool {
+        let whole = self.whole().file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        NETWORK_BLOCK.iter().any(|driver| has_number(whole, driver))
+            || self.controllers(files).iter().any(|path| is_fabric(files, path))
     }
 
     /// The directories in /sys/devices that lead to its hardware: one, except for an NVMe drive
@@ -125,9 +135,7 @@ impl Disk {
             return vec![whole.to_owned()];
         }
         let subsystem = whole.parent().unwrap_or(whole);
-        let is_controller = |name: &String| {
-            name.strip_prefix("nvme").is_some_and(|rest| rest.parse::<u32>().is_ok())
-        };
+        let is_controller = |name: &String| has_number(name, "nvme");
         let names = files.names(subsystem).into_iter().filter(is_controller);
         names.filter_map(|name| files.real_path(subsystem.join(name)).ok()).collect()
     }
@@ -196,6 +204,11 @@ fn kind_of_virtual(files: Files<'_>, disk: &Path) -> &'static str {
         .map_or("no disk, but made by software", |(_, kind)| kind)
 }
 
+/// Whether a name is this prefix and a number.
+fn has_number(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.parse::<u32>().is_ok())
+}
+
 /// Devices on the way to a disk of iSCSI (`iscsi_add_session`, drivers/scsi/scsi_transport_iscsi.c)
 /// and of FCoE (`fcoe_ctlr_device_add`, drivers/scsi/fcoe/fcoe_sysfs.c), before their number. FCoE
 /// that is done by a PCI device has none: it needs only a driver.
@@ -203,14 +216,11 @@ const ON_NETWORK: [&str; 2] = ["session", "ctlr_"];
 /// Has the SCSI hosts of SRP, which is SCSI over InfiniBand (drivers/scsi/scsi_transport_srp.c).
 const SRP_HOSTS: &str = "sys/class/srp_host";
 
-/// Whether a disk is reached over a network. A controller of NVMe names its transport.
+/// Whether a path in /sys/devices leads over a network. A controller of NVMe names its transport.
 fn is_fabric(files: Files<'_>, path: &Path) -> bool {
-    let is = |name: &str, prefix: &str| {
-        name.strip_prefix(prefix).is_some_and(|rest| rest.parse::<u32>().is_ok())
-    };
     let on_network = path.iter().filter_map(|part| part.to_str()).any(|name| {
-        ON_NETWORK.iter().any(|prefix| is(name, prefix))
-            || is(name, "host") && files.exists(Path::new(SRP_HOSTS).join(name))
+        ON_NETWORK.iter().any(|prefix| has_number(name, prefix))
+            || has_number(name, "host") && files.exists(Path::new(SRP_HOSTS).join(name))
     });
     let below = path.ancestors().take_while(|path| path.starts_with(DEVICES));
     let transports = below.filter_map(|directory| files.line(directory.join("transport")));

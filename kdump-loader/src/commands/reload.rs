@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Error, LIVE, print_json};
 use crate::arm::generation::next_generation;
 use crate::arm::record::{self, failure, lock};
-use crate::arm::request_for::{fresh_seed, origin, request_for};
+use crate::arm::request_for::{expect_files_of_one_release, fresh_seed, origin, request_for};
 use crate::arm::{self, Aftermath, load, load_file};
 use crate::black_box::armed::ArmedBox;
 use crate::cli::Reload;
@@ -135,7 +135,12 @@ impl World for Live<'_> {
         }
         result.map_err(|error| match error {
             // Their messages already say what is armed.
-            Error::Arm(arm::Error::Refused { .. } | arm::Error::FileRefused { .. }) => error,
+            Error::Arm(
+                arm::Error::Refused { .. }
+                | arm::Error::FileRefused { .. }
+                | arm::Error::NotRehearsed
+                | arm::Error::Mismatch { .. },
+            ) => error,
             error => Error::Reload { aftermath: armed_now(self.root), source: Box::new(error) },
         })
     }
@@ -199,6 +204,7 @@ impl Live<'_> {
 /// that is queued like an event, and this process takes it when the burst is over. Arming again
 /// during the burst would be redundant.
 fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), arm::Error> {
+    expect_files_of_one_release(root, &config.options)?;
     match config.file {
         FilePolicy::Always => arm_kernels(root, config),
         FilePolicy::Never => arm_ours(root, config, queue),

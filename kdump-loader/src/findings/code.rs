@@ -152,8 +152,9 @@ codes! {
                                         dump.";
     TargetSmall = "target_small", Warning, "The dump target has room for the dump only if it \
                                             compresses well.";
-    TargetOnNetwork = "target_on_network", Warning, "The dump goes to another machine, which was \
-                                                     not checked.";
+    TargetOnNetwork = "target_on_network", Warning, "The dump goes to another machine, or to a \
+                                                     disk that is reached over a network, which \
+                                                     was not checked.";
     TargetEncrypted = "target_encrypted", Unknown, "The dump target, or the root file system with \
                                                     the program that saves the dump, is or \
                                                     may be encrypted, and whether the capture \

@@ -96,11 +96,22 @@ impl Capture {
             command_line.cloned().unwrap_or_default(),
             by_file,
         );
-        let gone = |path: &PathBuf| !files.exists(path);
-        if capture.initrd_path.as_ref().is_some_and(gone) {
-            // A package manager may have removed it. The armed one is in crash memory.
-            let (root, image) = (files.root(), record.image.as_ref());
-            capture.initrd = image.and_then(|image| in_memory(root, image)).or(capture.initrd);
+        // A package manager may have removed or replaced a file. What was armed is in crash memory.
+        let identity = |key: &str| origin.and_then(|origin| origin.files.get(key));
+        let image = record.image.as_ref();
+        let is_another = |key: &str| identity(key).is_some_and(|armed| !armed.is_current());
+        if is_another("kernel") {
+            capture.release = origin.and_then(|origin| origin.release.clone());
+            capture.init_size = None;
+        }
+        if let Some(path) = capture.initrd_path.as_ref()
+            && (is_another("initrd") || !files.exists(path))
+        {
+            let replaced =
+                || files.exists(path).then(|| Err("it was replaced after it was armed".to_owned()));
+            let armed = image.and_then(|image| in_memory(files.root(), image));
+            capture.initrd = armed.or_else(replaced).or(capture.initrd);
+            capture.initrd_len = identity("initrd").map_or(0, |armed| armed.len);
         }
         if let Some(made) = origin.and_then(Made::armed) {
             // The embedded one of a unified kernel image is not used.

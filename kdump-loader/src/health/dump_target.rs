@@ -108,6 +108,7 @@ pub(super) fn look(
                 match writable::look(files, service, directory, mount, findings) {
                     Some(mount) => {
                         encrypted(files, capture, &mount.device, directory, findings);
+                        findings.extend(over_network(files, &mount.device, directory));
                         findings.extend(may_need_key(&mount, directory));
                         unseen(files, capture, &mount.device, directory, findings);
                     }
@@ -129,6 +130,7 @@ pub(super) fn look(
             }
             Ok(Some(block)) => {
                 encrypted(files, capture, &block, device, findings);
+                findings.extend(over_network(files, &block, device));
                 unseen(files, capture, &block, device, findings);
                 if device::is_in_memory(files, &block) {
                     findings.push(writable::volatile(device, "it is a device in memory"));
@@ -150,10 +152,7 @@ pub(super) fn look(
                 "the dump goes to {place}: whether the capture kernel can reach it and has room \
                  there is unknown"
             );
-            findings.push(
-                Finding::new(Code::TargetOnNetwork, message)
-                    .remedy("test one panic, and look for the dump"),
-            );
+            findings.push(Finding::new(Code::TargetOnNetwork, message).remedy(TEST));
         }
     }
     Some(settings.target)
@@ -204,7 +203,7 @@ fn room(
 /// The finding about a directory that was not accessed, because its file system may not respond.
 fn not_asked(directory: &str, mount: &mounts::Mount) -> Finding {
     let (code, remedy) = match mount.is_on_network() {
-        true => (Code::TargetOnNetwork, "test one panic, and look for the dump"),
+        true => (Code::TargetOnNetwork, TEST),
         false => (Code::TargetUnknown, "set a directory on a disk in the settings of the service"),
     };
     let message = format!(
@@ -238,6 +237,19 @@ pub(super) fn encrypted(
                   unlock the volume unattended";
     findings.push(Finding::new(Code::TargetEncrypted, message).remedy(remedy));
 }
+
+/// The finding about a `place` whose disk another machine has, as with iSCSI.
+pub(super) fn over_network(files: Files<'_>, block: &str, place: &str) -> Option<Finding> {
+    let disk = device::on_network(files, block)?;
+    let message = format!(
+        "{place} is on {disk}, which is reached over a network: whether the capture kernel can \
+         reach it is unknown"
+    );
+    Some(Finding::new(Code::TargetOnNetwork, message).remedy(TEST))
+}
+
+/// What tells whether a capture kernel reaches its target.
+const TEST: &str = "test one panic, and look for the dump";
 
 /// File systems that encrypt their files themselves. Nothing in /sys or /proc says whether they do.
 const WITH_KEYS: [&str; 2] = ["zfs", "bcachefs"];

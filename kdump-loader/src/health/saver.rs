@@ -4,6 +4,7 @@
 mod root; // the root file system that has the program
 mod started; // whether the command line lets it start
 mod waits; // what it waits for
+mod mount; // the mount that it saves to
 
 use std::fmt;
 use std::path::Path;
@@ -28,8 +29,10 @@ const KDUMP_TOOLS_DUMP: &str = "kdump-tools-dump.service";
 /// Debian's unit that arms in the running kernel and saves in the capture kernel.
 const KDUMP_TOOLS: &str = "kdump-tools.service";
 /// Fedora's unit. It saves the dump if the capture kernel boots the whole system (`start` in
-/// kdumpctl checks for /proc/vmcore).
+/// kdumpctl checks for /proc/vmcore). openSUSE's unit of this name only arms.
 const KDUMP: &str = "kdump.service";
+/// Settings that only Fedora's has.
+const KDUMP_CONF: &str = "etc/kdump.conf";
 /// Settings of kdump-tools. Its script does nothing if `USE_KDUMP` is not 1.
 const KDUMP_TOOLS_SETTINGS: &str = "etc/default/kdump-tools";
 
@@ -40,6 +43,8 @@ pub(super) enum Service {
     KdumpTools,
     /// kdump-utils of Fedora and RHEL.
     KdumpUtils,
+    /// The same on the root file system, where it copies /proc/vmcore (`save_core`, kdumpctl).
+    Kdumpctl,
     /// kdump of openSUSE and SLES.
     Suse,
     /// An initrd with a [`NOTE`].
@@ -107,6 +112,7 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
     if has_devices && !in_initrd {
         root::look(files, capture, &name, findings);
         waits::look(files, &name, findings);
+        findings.extend(mount::look(files, &name, target.as_ref(), findings));
     }
     Some(Saver { name, in_initrd, target, service })
 }
@@ -212,7 +218,9 @@ fn on_root(
             return None;
         }
         None if state(KDUMP_TOOLS) == UnitState::Enabled => (Service::KdumpTools, KDUMP_TOOLS),
-        None if state(KDUMP) == UnitState::Enabled => (Service::KdumpUtils, KDUMP),
+        None if state(KDUMP) == UnitState::Enabled && files.exists(KDUMP_CONF) => {
+            (Service::Kdumpctl, KDUMP)
+        }
         None => {
             let initrd = if capture.initrd.is_none() {
                 "there is no initrd"

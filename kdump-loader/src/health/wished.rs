@@ -38,6 +38,13 @@ pub fn files_to_arm(
     findings
 }
 
+/// The finding that a kernel and its initrd are of different releases.
+pub fn mismatch(kernel: &InputFile, initrd: Option<&InputFile>) -> Option<Finding> {
+    let mut findings = Vec::new();
+    Capture::requested(kernel, initrd, &[]).look(&mut findings);
+    findings.into_iter().find(|finding| finding.code == Code::ReleaseMismatch)
+}
+
 /// Checks the files that the config below `root` names. A missing config is no finding here.
 pub fn files_of_config(root: &Path) -> Vec<Finding> {
     let files = Files::new(root);
@@ -222,8 +229,11 @@ mod tests {
                 (enabled, b""),
             ])
         };
-        assert_eq!(found(&suse("")), [], "its root file system has the unit");
+        assert_eq!(found(&suse("")), [Code::SaverUnknown], "its unit only arms");
         assert_eq!(found(&suse("root=kdump")), [Code::SaverUnknown]);
+        let fedora = suse("");
+        fs::write(fedora.path().join("etc/kdump.conf"), "").unwrap();
+        assert_eq!(found(&fedora), [], "its root file system has kdumpctl");
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl FileIdentity {
         Ok(Self::new(path, &fs::metadata(path)?))
     }
 
+    /// Whether this file is still at its path, unchanged.
+    pub fn is_current(&self) -> bool {
+        Self::of(Path::new(&self.path)).is_ok_and(|now| now == *self)
+    }
+
     /// The identity of an open file, from its metadata.
     pub(crate) fn new(path: &Path, metadata: &fs::Metadata) -> Self {
         Self {

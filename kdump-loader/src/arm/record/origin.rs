@@ -11,6 +11,7 @@ use std::path::Path;
 use capture_init::Target;
 use loader::files::Files;
 use loader::files::identity::FileIdentity;
+use loader::kernel;
 use serde::{Deserialize, Serialize};
 
 use crate::capture::{self, Made};
@@ -31,6 +32,9 @@ pub struct Origin {
     pub options: BTreeMap<String, String>,
     /// Every file that was read, by the key of its option, and [`PROGRAM`].
     pub files: BTreeMap<String, FileIdentity>,
+    /// The kernel's release, if its file has it. The file may be replaced later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
     /// Where the /init of `--capture` saves the dump.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
@@ -111,9 +115,10 @@ impl Origin {
     }
 
     /// Replaces identities by those of the files that were actually read, in case their paths were
-    /// replaced meanwhile.
+    /// replaced meanwhile, and adds the kernel's release.
     pub fn read(&mut self, files: &Files) {
         self.files.insert("kernel".to_owned(), files.kernel.identity.clone());
+        self.release = kernel::release(&files.kernel.input);
         self.files.extend(
             files.initrd.as_ref().map(|initrd| ("initrd".to_owned(), initrd.identity.clone())),
         );

@@ -5,7 +5,7 @@ use std::path::Path;
 use capture_init::disks::{self, NotFound};
 
 use super::super::files::Files;
-use crate::capture::Place;
+use crate::capture::{Disk, Place};
 
 /// Limit of stacked block devices. LUKS on LVM on RAID on a partition is five.
 const DEEPEST: usize = 16;
@@ -99,6 +99,15 @@ pub fn is_on_usb(files: Files<'_>, block: &str) -> bool {
         path.iter().any(|part| part.to_str().is_some_and(is_bus)).then_some(())
     };
     first_below(files, block, &on_usb, DEEPEST).is_some()
+}
+
+/// The disk of another machine that a device is, or is on.
+pub fn on_network(files: Files<'_>, block: &str) -> Option<String> {
+    let on_network = |block: &str| {
+        let disk = Disk::named(files, &files.real_name(block).ok()?)?;
+        disk.is_on_network(files).then_some(disk.name)
+    };
+    first_below(files, block, &on_network, DEEPEST)
 }
 
 /// Whether a device is in memory, or on one that is.

@@ -29,7 +29,7 @@ pub struct Mount {
 impl Mount {
     /// Whether its files are on another machine.
     pub fn is_on_network(&self) -> bool {
-        NETWORK.contains(&self.kind.as_str())
+        is_network(&self.kind)
     }
 
     /// Whether a program or another machine serves it, so that an access may hang.
@@ -56,6 +56,11 @@ const NETWORK: [&str; 12] = [
     "fuse.sshfs",
     "fuse.glusterfs",
 ];
+/// Whether the files of a file system of this type are on another machine.
+pub fn is_network(kind: &str) -> bool {
+    NETWORK.contains(&kind)
+}
+
 /// Limit of followed links (`MAXSYMLINKS`, include/linux/namei.h).
 const MOST_LINKS: usize = 40;
 

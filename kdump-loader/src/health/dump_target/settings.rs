@@ -5,7 +5,7 @@ use std::path::Path;
 
 mod suse; // those of openSUSE and SLES
 
-use super::{Settings, Target};
+use super::{Settings, Target, mounts};
 use crate::findings::{Code, Finding};
 use crate::health::capture::Capture;
 use crate::health::files::Files;
@@ -21,6 +21,8 @@ const KDUMP_UTILS: &str = "etc/kdump.conf";
 const DEFAULT_DIRECTORY: &str = "/var/crash";
 /// Defaults of kdump-config, kdump.conf(5) and /etc/sysconfig/kdump.
 const DEFAULT_COLLECTOR: &str = "makedumpfile -l -d 31";
+/// The option of dracut that mounts a file system in the initrd.
+const MOUNT: &str = "--mount";
 /// The file system that is named by a tag instead of a device.
 const VIRTIOFS: &str = "virtiofs";
 /// File systems that kdump.conf may name (`is_fs_type`, kdump-lib.sh).
@@ -50,10 +52,16 @@ pub fn read(
         Service::KdumpUtils => {
             match capture.contents().and_then(|initrd| initrd.kept.get(KDUMP_UTILS)) {
                 // The capture kernel uses the copy in the initrd.
-                Some(copy) => kdump_utils(&String::from_utf8_lossy(copy)),
-                None => kdump_utils(&text(files, KDUMP_UTILS)?),
+                Some(copy) => kdump_utils(&String::from_utf8_lossy(copy))?,
+                None => kdump_utils(&text(files, KDUMP_UTILS)?)?,
             }
         }
+        // It reads no settings.
+        Service::Kdumpctl => Settings {
+            target: Target::Directory(DEFAULT_DIRECTORY.to_owned()),
+            collector: "cp".to_owned(),
+            kept_free: 0,
+        },
         Service::Suse => suse::settings(&suse::variables(files, capture)?)?,
     }))
 }
@@ -64,7 +72,7 @@ pub fn newer_than_copy(files: Files<'_>, capture: &Capture, service: Service) ->
     let (settings, copies, rebuild) = match service {
         Service::KdumpUtils => (KDUMP_UTILS, &[KDUMP_UTILS][..], "kdumpctl rebuild"),
         Service::Suse => (suse::ON_MACHINE, &suse::IN_INITRD[..], "mkdumprd -f"),
-        Service::KdumpTools | Service::Own | Service::Capture => return None,
+        Service::KdumpTools | Service::Kdumpctl | Service::Own | Service::Capture => return None,
     };
     let initrd = capture.contents()?;
     if copies.iter().any(|copy| initrd.kept.contains_key(*copy)) {
@@ -175,7 +183,7 @@ fn kdump_tools(variables: &Variables) -> Result<Settings, String> {
     Ok(Settings { target, collector, kept_free: 0 })
 }
 
-fn kdump_utils(text: &str) -> Settings {
+fn kdump_utils(text: &str) -> Result<Settings, String> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let entries: Vec<(&str, &str)> = lines
         .filter_map(|line| line.split_once(char::is_whitespace))
@@ -186,6 +194,7 @@ fn kdump_utils(text: &str) -> Settings {
     let network =
         ["nfs", "nfs4", "ssh"].into_iter().find_map(|key| Some(format!("{} ({key})", value(key)?)));
     let device = FILE_SYSTEMS.into_iter().find_map(|kind| Some((kind, value(kind)?)));
+    let by_dracut = value("dracut_args").filter(|arguments| arguments.contains(MOUNT));
     let target = match (network, value("raw"), device) {
         (Some(place), ..) => Target::Network(place),
         (None, Some(device), _) => Target::Device { device: device.to_owned(), directory: None },
@@ -195,10 +204,30 @@ fn kdump_utils(text: &str) -> Settings {
         (None, None, Some((_, device))) => {
             Target::Device { device: device.to_owned(), directory: Some(path.to_owned()) }
         }
-        (None, None, None) => Target::Directory(path.to_owned()),
+        (None, None, None) => match by_dracut {
+            Some(arguments) => mounted_by_dracut(arguments, path).ok_or_else(|| {
+                format!("the dump target is unknown: /{KDUMP_UTILS} has dracut_args {arguments}")
+            })?,
+            None => Target::Directory(path.to_owned()),
+        },
     };
     let collector = value("core_collector").unwrap_or(DEFAULT_COLLECTOR).to_owned();
-    Settings { target, collector, kept_free: 0 }
+    Ok(Settings { target, collector, kept_free: 0 })
+}
+
+/// The target of `--mount "DEVICE POINT TYPE …"` (dracut(8)), which is another way to name one in
+/// kdump.conf(5). `path` begins with the mount point.
+fn mounted_by_dracut(arguments: &str, path: &str) -> Option<Target> {
+    let quotes = ['"', '\''];
+    let (_, after) = arguments.split_once(MOUNT)?;
+    let mount = after.trim_start_matches(|it: char| it == '=' || it == ' ' || quotes.contains(&it));
+    let mut fields = mount.split(quotes).next()?.split_whitespace();
+    let (device, point, kind) = (fields.next()?, fields.next()?, fields.next()?);
+    if mounts::is_network(kind) {
+        return Some(Target::Network(format!("{device} ({kind})")));
+    }
+    let directory = Some(path.strip_prefix(point).unwrap_or(path).to_owned());
+    Some(Target::Device { device: device.to_owned(), directory })
 }
 
 #[cfg(test)]
@@ -247,7 +276,7 @@ mod tests {
 
     #[test]
     fn settings_of_kdump_utils_are_parsed_as_by_its_script() {
-        let read = |text| kdump_utils(text);
+        let read = |text| kdump_utils(text).unwrap();
         assert_eq!(read("path /var/crash\n#raw /dev/x\n").target, directory("/var/crash"));
         let device = |directory: Option<&str>| Target::Device {
             device: "UUID=5e61".into(),
@@ -260,5 +289,13 @@ mod tests {
             Target::Network("user@server (ssh)".into())
         );
         assert_eq!(read("core_collector scp # all of it").collector, "scp");
+        assert_eq!(
+            read("dracut_args --mount \"server:/share /var/crash nfs defaults\"\n").target,
+            Target::Network("server:/share (nfs)".into())
+        );
+        let local = "path /mnt/dumps\ndracut_args --mount \"UUID=5e61 /mnt ext4 defaults\"\n";
+        assert_eq!(read(local).target, device(Some("/dumps")));
+        assert_eq!(read("dracut_args --add x\n").target, directory("/var/crash"));
+        assert!(kdump_utils("dracut_args --mount $TARGET\n").is_err());
     }
 }

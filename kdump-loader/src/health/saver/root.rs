@@ -2,7 +2,7 @@
 //! is on this machine, and whether the capture kernel can open it.
 
 use super::super::capture::Capture;
-use super::super::dump_target::{device, encrypted, may_need_key, mounts, unseen};
+use super::super::dump_target::{device, encrypted, may_need_key, mounts, over_network, unseen};
 use super::super::files::Files;
 use crate::findings::{Code, Finding};
 
@@ -39,6 +39,9 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, saver: &str, findings: &
     if !findings.iter().any(|finding| finding.code == Code::TargetEncrypted) {
         encrypted(files, capture, &block, saver, findings);
         findings.extend(mounted.and_then(|mount| may_need_key(&mount, saver)));
+    }
+    if !findings.iter().any(|finding| finding.code == Code::TargetOnNetwork) {
+        findings.extend(over_network(files, &block, saver));
     }
     unseen(files, capture, &block, saver, findings);
 }

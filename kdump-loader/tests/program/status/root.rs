@@ -22,6 +22,7 @@ fn saver_on_an_encrypted_root_may_be_out_of_reach() {
     for root in ["/dev/mapper/root", "UUID=5e61", "/dev/vg/root", "fstab"] {
         let machine = booting(root);
         machine.write("proc/self/mountinfo", MOUNTS);
+        machine.write("etc/fstab", "/dev/vda1 /var/crash ext4 defaults 0 2\n");
         for device in ["sys/class/block/dm-0", "sys/dev/block/253:0"] {
             machine.write(&format!("{device}/dm/uuid"), "CRYPT-LUKS2-5e61-root\n");
             machine.write(&format!("{device}/dm/name"), "root\n");
@@ -92,6 +93,7 @@ fn file_system_that_may_be_encrypted_may_be_out_of_reach() {
         // Only the program is on it.
         let other = format!("{mounts}23 22 254:1 / /var/crash rw - ext4 /dev/vda1 rw\n");
         machine.write("proc/self/mountinfo", &other);
+        machine.write("etc/fstab", "/dev/vda1 /var/crash ext4 defaults 0 2\n");
         assert_eq!(told(&machine), "cannot_tell: target_encrypted", "{kind}");
         let words = format!("kdump-tools-dump.service is on {kind}");
         assert!(said(&machine).contains(&words), "{}", said(&machine));

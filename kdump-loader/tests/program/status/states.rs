@@ -1,6 +1,7 @@
 //! The states of a machine, each with the answer and the findings that `status` must give.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use crate::fixture::status::Debian;
 
@@ -235,6 +236,24 @@ pub const STATES: &[State] = &[
         answer: "yes_but",
         found: &[("target_on_network", "warning")],
         words: &["the dump goes to server:/export (NFS)", "is unknown"],
+    },
+    State {
+        name: "the target is on a disk that another machine has",
+        make: |machine| {
+            let disk = "devices/platform/host3/session1/target3:0:0/3:0:0:0/block/sda";
+            machine.write(&format!("sys/{disk}/size"), "2000\n");
+            machine.write("sys/dev/block/.kernel", "");
+            for link in ["sys/class/block/sda", "sys/dev/block/8:0"] {
+                symlink(format!("../../{disk}"), machine.path(link)).unwrap();
+            }
+            let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n\
+                          23 22 8:0 / /var/crash rw - ext4 /dev/sda rw\n";
+            machine.write("proc/self/mountinfo", mounts);
+            machine.write("etc/fstab", "/dev/vda1 /var/crash ext4 defaults 0 2\n");
+        },
+        answer: "yes_but",
+        found: &[("target_on_network", "warning")],
+        words: &["/var/crash is on sda, which is reached over a network"],
     },
     State {
         name: "the target is a directory of another machine",

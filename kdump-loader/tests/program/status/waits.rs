@@ -36,6 +36,25 @@ fn device_of_fstab_that_is_absent_may_keep_the_service_from_starting() {
 }
 
 #[test]
+fn dump_on_a_mount_that_fstab_does_not_make_may_go_elsewhere() {
+    for (entry, expected) in [
+        ("/dev/vda1 /var/crash ext4 defaults 0 2", "yes:"),
+        ("/dev/vda1 /var/crash/ ext4 noauto,x-systemd.automount 0 2", "yes:"),
+        ("/dev/vda1 /var/crash ext4 noauto 0 2", "yes_but: target_unknown"),
+        ("/dev/vda1 /var/crash ext4 defaults,_netdev 0 2", "yes_but: target_unknown"),
+        ("/dev/vda1 /var ext4 defaults 0 2", "yes_but: target_unknown"),
+    ] {
+        let machine = Debian::new();
+        let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n\
+                      23 22 254:2 / /var/crash rw - ext4 /dev/vda2 rw\n";
+        machine.write("proc/self/mountinfo", mounts);
+        machine.write("sys/class/block/vda1/size", "2000\n");
+        machine.write("etc/fstab", &format!("{entry}\n"));
+        assert_eq!(told(&machine), expected, "{entry}");
+    }
+}
+
+#[test]
 fn volume_that_asks_for_a_passphrase_may_keep_the_service_from_starting() {
     for (entry, expected) in [
         ("data UUID=5e61 none luks", "cannot_tell: saver_waits"),

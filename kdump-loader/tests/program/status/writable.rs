@@ -50,6 +50,7 @@ fn device_in_memory_loses_the_dump() {
         assert_eq!(told(&mounted(&format!("{ROOT}{mount}"))), "no: target_volatile", "{device}");
     }
     let mapped = mounted(&format!("{ROOT}23 22 253:0 / /var/crash rw - ext4 /dev/dm-0 rw\n"));
+    mapped.write("etc/fstab", "/dev/vda1 /var/crash ext4 defaults 0 2\n");
     assert_eq!(told(&mapped), "yes:");
     mapped.write("sys/dev/block/253:0/slaves/zram0/size", "");
     assert_eq!(told(&mapped), "no: target_volatile");

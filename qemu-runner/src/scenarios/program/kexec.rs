@@ -112,6 +112,14 @@ fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
     }
     first.note("a kernel whose signature is not trusted is refused, and the image stays armed");
 
+    // The rehearsal would count as a load.
+    first.vm.run_ok("echo 9 >/proc/sys/kernel/kexec_load_limit_reboot")?;
+    let said = kexec(&mut first, REFUSED, &format!("{load} -s"))?;
+    expect_words("-s without a rehearsal", &said, &["cannot be tried", "still armed"])?;
+    check_eq!(first.image()?.identity, ours, "identity of the armed image without a rehearsal")?;
+    expect_armed(&mut first, "-s without a rehearsal", true)?;
+    first.note("a kernel that cannot be tried before is refused, and the image stays armed");
+
     // Now /proc/kcore is closed. Without securityfs, that is all that tells of lockdown.
     first.vm.run_ok("echo confidentiality >/sys/kernel/security/lockdown")?;
     for (case, before, word) in [
