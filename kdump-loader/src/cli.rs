@@ -181,7 +181,8 @@ pub struct Last {
     pub html: Option<PathBuf>,
     /// Also read every page of each dump that --capture has saved
     ///
-    /// Exit status 1 if a page is missing or damaged. The dump is read as a whole, which can take
+    /// Exit status 1 if a page is missing or damaged; 0 also if the dump itself is missing,
+    /// incomplete, unfiltered or made by makedumpfile. The dump is read as a whole, which can take
     /// minutes.
     #[arg(long, conflicts_with = "note_shutdown")]
     pub check: bool,
