@@ -162,9 +162,9 @@ pub struct Options {
     /// Whether the purgatory leaves a record of a panic, and a copy of the kernel log, in crash
     /// memory
     ///
-    /// Most resets keep them. Their places are recorded in /var/lib/kdump-loader, so that the next
-    /// boot finds them. Without that directory, or if the crash region has no room, the image is
-    /// loaded without them.
+    /// Resets of QEMU guests keep them; the firmware of a real machine may clear memory. Their
+    /// places are recorded in /var/lib/kdump-loader, so that the next boot finds them. Without that
+    /// directory, or if the crash region has no room, the image is loaded without them.
     #[arg(long, value_name = "WHETHER", default_value = words::AUTO,
           value_parser = words::listed(&words::BLACK_BOX, words::black_box))]
     #[serde(skip_serializing_if = "is_default", with = "wire::black_box")]
