@@ -41,6 +41,8 @@ savers` and `cargo lab free-pages`, whose tables say when and where they were me
 
 * **speed**: by CPU time, the least of all kernels: the median of our runs beside the median of
   makedumpfile's, taken in turns.
+* **from the panic to the dump**: by the clock of the host, which emulates the guest. On a slower
+  host it was 12 s, more than the target ([figures.md](figures.md#from-the-panic-to-the-dump)).
 * **so far**: nothing was missed, but fewer panics were made than the target asks for.
 ";
 
