@@ -55,8 +55,9 @@ pub struct Options {
     /// overwritten. The initrd is made now, from the modules that the target needs. LVM, LUKS,
     /// RAID, btrfs and network are rejected; use --initrd for them. Adds to the command line,
     /// unless they are there: nr_cpus=1 cryptomgr.notests reset_devices irqpoll
-    /// acpi_no_memhotplug panic=10 swiotlb=1024, and the running kernel's console= and
-    /// mem_encrypt=.
+    /// acpi_no_memhotplug panic=10; swiotlb=1024, but not in a confidential guest or with crash
+    /// memory above 4 GiB; and the running kernel's parameters for consoles and hardware, such as
+    /// console=, mem_encrypt= and pci=. docs/capture.md lists all of them.
     #[arg(long, value_name = "TARGET", conflicts_with = "initrd", value_parser = Place::parse)]
     #[serde(skip_serializing_if = "Option::is_none", with = "wire::capture")]
     pub capture: Option<Place>,
