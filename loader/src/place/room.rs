@@ -34,9 +34,9 @@ const SERIES_7: u32 = 7;
 const CAPTURE_6: u64 = 19 * MIB;
 /// The same for Linux 7: 96 MiB with an image of 66 MiB.
 const CAPTURE_7: u64 = 30 * MIB;
-/// With less than this, and an initrd of `--capture`, no kernel reached user space (scenario
-/// `capture-least`): for Linux 6.12 with an image of 60 MiB, 64 and 66 MiB failed, and 68 MiB saved
-/// a dump.
+/// With less than this, and an initrd of `--capture`, no kernel reached user space, in single runs
+/// like those of the scenario `capture-least`: for Linux 6.12 with an image of 60 MiB, 64 and 66
+/// MiB failed, and 68 MiB saved a dump.
 const CAPTURE_LEAST_6: u64 = 5 * MIB;
 /// The same for Linux 7 with an image of 65 MiB: 80 MiB failed, and 84 MiB saved a dump.
 const CAPTURE_LEAST_7: u64 = 15 * MIB;
