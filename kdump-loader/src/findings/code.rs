@@ -133,8 +133,8 @@ codes! {
                                                   different releases.";
     SaverUnknown = "saver_unknown", Unknown, "Neither the initrd nor the root file system has a \
                                               program that is known to save dumps.";
-    SaverMissing = "saver_missing", Error, "The unit or program that should save the dump is not \
-                                            installed, masked or switched off.";
+    SaverMissing = "saver_missing", Error, "The unit or program that should save the dump is \
+                                            missing, masked or switched off.";
     SaverWaits = "saver_waits", Unknown, "The service that saves the dump starts after a device or \
                                           a passphrase that may never come.";
     MakedumpfileTooOld = "makedumpfile_too_old", Warning, "makedumpfile before 1.7.7 keeps every \
