@@ -102,7 +102,7 @@ pub const CALLS: &[Call] = calls! {
     "--mem-max" "-p -c --mem-max={high} --command-line='{line}' {kernel}" Same
         "all of it below";
     "--noefi" "-p -c --noefi --command-line='{line}' {kernel}" Same
-        "`acpi_rsdp=` in both; behind `--append`, `--noefi` costs kexec-tools the whole command \
+        "`acpi_rsdp=` in both; after `--append`, `--noefi` costs kexec-tools the whole command \
          line, the loader keeps it";
     "--type" "-p -c --type=bzImage64 --command-line='{line}' {kernel}" Same;
     "--type" "-p -c --type=bzImage --command-line='{line}' {kernel}" AnotherEntry
@@ -115,7 +115,7 @@ pub const CALLS: &[Call] = calls! {
     "--console-serial" "-p -c --console-serial --command-line='{line}' {kernel}" Same
         "where the purgatory speaks is in no other segment";
     "--serial" "-p -c --serial=ttyS1 --command-line='{line}' {kernel}" Same
-        "kexec-tools' purgatory speaks only with `--console-serial`, too";
+        "kexec-tools' purgatory speaks only if `--console-serial` is also given";
     "--serial-baud" "-p -c --serial-baud=115200 --command-line='{line}' {kernel}" Same
         "ignored here, and said so";
     "--console-vga" "-p -c --console-vga --command-line='{line}' {kernel}" Same
@@ -127,7 +127,7 @@ pub const CALLS: &[Call] = calls! {
     "--elf64-core-headers" "-p -c --elf64-core-headers --command-line='{line}' {kernel}" Same;
     "--pass-memmap-cmdline"
         "-p -c --pass-memmap-cmdline --command-line='{line}' {kernel}" MapInWords
-        "kexec-tools hands on the whole machine's memory map, and says in `memmap=` words which \
+        "kexec-tools passes on the whole machine's memory map, and says in `memmap=` words which \
          of it to use";
     "--reuse-video-type" "-p -c --reuse-video-type --command-line='{line}' {kernel}" Same;
     "--args-linux" "-p -c --args-linux --command-line='{line}' {kernel}" Same;

@@ -10,7 +10,7 @@ pub const EXPLAINED: &[(Range<usize>, &str, &str)] = &[
         "screen_info: cl_magic, cl_offset",
         "the command line for protocols before 2.02; only kexec-tools writes it",
     ),
-    (0x1d0..0x1d4, "efi_info: efi_memmap", "where the runtime map lies"),
+    (0x1d0..0x1d4, "efi_info: efi_memmap", "where the runtime map is"),
     (
         0x1e8..0x1e9,
         "e820_entries",
@@ -24,12 +24,12 @@ pub const EXPLAINED: &[(Range<usize>, &str, &str)] = &[
         "boot_flag",
         "the file's; kexec-tools clears its second byte, as `aux_device_info`",
     ),
-    (0x218..0x21c, "ramdisk_image", "where the initrd lies"),
-    (0x228..0x22c, "cmd_line_ptr", "where the command line lies"),
+    (0x218..0x21c, "ramdisk_image", "where the initrd is"),
+    (0x228..0x22c, "cmd_line_ptr", "where the command line is"),
     (0x250..0x258, "setup_data", "where the list begins"),
 ];
 
-/// The same where kexec-tools hands on the whole machine's memory map.
+/// The same where kexec-tools passes on the whole machine's memory map.
 pub const EXPLAINED_BY_MAP: &[(Range<usize>, &str, &str)] = &[
     (
         0x002..0x004,
