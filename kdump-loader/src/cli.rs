@@ -39,7 +39,7 @@ pub enum Command {
     #[command(after_long_help = manual::help("load"))]
     Load(Load),
     /// Disarm the capture kernel
-    Unload,
+    Unload(Unload),
     /// Arm what the config says, unless the armed image is up to date
     ///
     /// Arms if nothing is armed. Does nothing if the armed image is up to date. Otherwise replaces
@@ -117,6 +117,14 @@ pub struct Load {
     /// kernel keeps it up to date
     #[arg(long)]
     pub json: bool,
+}
+
+/// `unload`
+#[derive(Debug, Args)]
+pub struct Unload {
+    /// Only disarm if systemd stops this unit, not if it restarts it; used by the service
+    #[arg(long, value_name = "UNIT")]
+    pub if_stopped: Option<String>,
 }
 
 /// `reload`

@@ -3,6 +3,7 @@
 
 mod error; // why a command failed
 pub mod load;
+pub mod unload;
 pub mod kexec;
 pub mod reload;
 pub mod status;

@@ -7,9 +7,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::arm::unload;
 use crate::cli::{Cli, Command};
-use crate::commands::{self, Error, LIVE};
+use crate::commands::{self, Error};
 use crate::hint;
 use crate::kexec;
 use crate::messages::report;
@@ -46,7 +45,7 @@ fn for_kexec(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>>
 fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Load(arguments) => commands::load::run(&arguments)?,
-        Command::Unload => unload::unload(Path::new(LIVE))?,
+        Command::Unload(arguments) => commands::unload::run(&arguments)?,
         Command::Reload(arguments) => commands::reload::run(&arguments)?,
         Command::Status(arguments) => return commands::status::run(&arguments),
         Command::Last(arguments) => return commands::last::run(&arguments),

@@ -124,6 +124,18 @@ pub enum Error {
         #[source]
         source: Option<io::Error>,
     },
+    /// systemd does not say that it stops or restarts the unit.
+    #[error(
+        "systemd does not say whether it stops or restarts {unit}, so the armed image stays armed; \
+         `kdump-loader unload` disarms it"
+    )]
+    NoStop {
+        /// The unit.
+        unit: String,
+        /// Why systemd could not be asked.
+        #[source]
+        source: Option<io::Error>,
+    },
     /// A panic would leave no dump.
     #[error(
         "no capture kernel is armed, so a panic would leave no dump; run kdump-loader load, or \

@@ -26,8 +26,10 @@ const UDEV: &str = "/run/udev/control";
 const SYSCTLS: [&str; 2] = ["/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysctl"];
 /// The unit that arms at boot.
 const SERVICE: &str = "kdump-loader.service";
-/// A temporary drop-in: systemd stops the unit without disarming.
-const STAYS_ARMED: &str = "/run/systemd/system/kdump-loader.service.d/stays-armed.conf";
+/// A temporary drop-in of the unit that disarms when [`SERVICE`] is stopped.
+const STAYS_ARMED: &str = "/run/systemd/system/kdump-loader-disarm.service.d/stays-armed.conf";
+/// Its text. A unit without any command would be invalid.
+const STOP_NOTHING: &str = "[Service]\nExecStop=\nExecStop=/bin/true\n";
 /// The unit that waits for queued events.
 const PATH_UNIT: &str = "kdump-loader-reload.path";
 
@@ -140,14 +142,14 @@ fn print_steps(steps: &[divert::Step]) -> Result<(), Error> {
 }
 
 /// Stops the units without disarming. A unit that stayed active would not arm when it is started
-/// again, although another service may have armed meanwhile. A drop-in empties ExecStop= until
+/// again, although another service may have armed meanwhile. A drop-in replaces ExecStop= until
 /// systemd reloads its files.
 fn stop_without_disarming() -> Result<(), Error> {
     let drop_in = Path::new(STAYS_ARMED);
     let directory = drop_in.parent().expect("a drop-in is in a directory");
     let failed = |source| Error::Output { path: drop_in.to_owned(), source };
     write::create_directory(directory, 0o755)
-        .and_then(|()| write::replace(drop_in, b"[Service]\nExecStop=\n", 0o644))
+        .and_then(|()| write::replace(drop_in, STOP_NOTHING.as_bytes(), 0o644))
         .map_err(failed)?;
     let notified = run_program("systemctl", &["daemon-reload"]);
     if notified.is_ok() {

@@ -25,7 +25,7 @@ const UNITS: &str = "usr/lib/systemd/system";
 const ENABLED: &str = "etc/systemd/system";
 
 /// The units: name, text, and the unit that wants it, from its `[Install]` section.
-const OUR_UNITS: [(&str, &str, Option<&str>); 4] = [
+const OUR_UNITS: [(&str, &str, Option<&str>); 5] = [
     ("kdump-loader.service", include_str!("dist/kdump-loader.service"), Some("multi-user.target")),
     (
         "kdump-loader-reload.path",
@@ -34,6 +34,7 @@ const OUR_UNITS: [(&str, &str, Option<&str>); 4] = [
     ),
     ("kdump-loader-reload.service", include_str!("dist/kdump-loader-reload.service"), None),
     ("kdump-loader-shutdown.service", include_str!("dist/kdump-loader-shutdown.service"), None),
+    ("kdump-loader-disarm.service", include_str!("dist/kdump-loader-disarm.service"), None),
 ];
 const RULE_TEXT: &str = include_str!("dist/40-kdump-loader.rules");
 const PRESET_TEXT: &str = include_str!("dist/80-kdump-loader.preset");

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use crate::fixture::initrd::archive;
 use crate::fixture::unprivileged::Unprivileged;
@@ -60,6 +61,35 @@ fn service_is_installed_checked_and_uninstalled_below_a_root() {
     assert_eq!(service(&["uninstall"]).code, Some(0));
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     assert_says(&service(&["uninstall"]).stderr, &["nothing is installed"]);
+}
+
+#[test]
+fn unload_for_the_service_disarms_at_a_stop_and_not_at_a_restart() {
+    // Without privileges, so that the test never disarms this machine.
+    let copy = Unprivileged::new();
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let systemctl = directory.path().join("systemctl");
+    for (script, code, said) in [
+        ("echo 9 $4 restart running", 0, "systemd restarts a.service, so the armed image stays"),
+        ("echo 9 $4 stop running", 1, "CAP_SYS_BOOT"),
+        ("echo 9 $4 start waiting", 1, "systemd does not say whether it stops or restarts"),
+        ("exit 1", 1, "systemd does not say whether it stops or restarts a.service"),
+    ] {
+        // A shell writes the file, because another test's process could inherit our descriptor.
+        let mut sh = Command::new("sh");
+        sh.args(["-c", r#"printf '#!/bin/sh\n%s\n' "$1" >"$0" && chmod 755 "$0""#]);
+        assert!(sh.arg(&systemctl).arg(script).status().unwrap().success());
+        let mut unload = copy.program();
+        unload.args(["unload", "--if-stopped", "a.service"]).env("PATH", directory.path());
+        let result = run(&mut unload);
+        assert_eq!(result.code, Some(code), "{script}: {}", result.stderr);
+        assert_says(&result.stderr, &[said]);
+    }
+    fs::remove_file(&systemctl).unwrap();
+    let mut unload = copy.program();
+    unload.args(["unload", "--if-stopped", "a.service"]).env("PATH", directory.path());
+    assert_says(&run(&mut unload).stderr, &["so the armed image stays armed", "No such file"]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ fn usage_error_has_exit_status_2() {
         "plan --kernel k --svg --json",
         "plan --kernel k --console tty0",
         "unload now",
+        "unload --if-stopped",
         "last --note-shutdown --json",
         "load --file --kernel k --engine soft",
         "load --file --kernel k --confidential yes",

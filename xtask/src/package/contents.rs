@@ -45,11 +45,12 @@ pub const CONFIG: &str = "kdump-loader.toml";
 /// Where the service's files are, below the root of the repository.
 pub const SOURCE: &str = "kdump-loader/src/service/dist";
 /// Files of `dist/`, and where they go.
-const DIST: [(&str, &str); 5] = [
+const DIST: [(&str, &str); 6] = [
     ("kdump-loader.service", "usr/lib/systemd/system/kdump-loader.service"),
     ("kdump-loader-reload.path", "usr/lib/systemd/system/kdump-loader-reload.path"),
     ("kdump-loader-reload.service", "usr/lib/systemd/system/kdump-loader-reload.service"),
     ("kdump-loader-shutdown.service", "usr/lib/systemd/system/kdump-loader-shutdown.service"),
+    ("kdump-loader-disarm.service", "usr/lib/systemd/system/kdump-loader-disarm.service"),
     ("40-kdump-loader.rules", "usr/lib/udev/rules.d/40-kdump-loader.rules"),
 ];
 /// All files. `zsh` is the directory of zsh's completions.

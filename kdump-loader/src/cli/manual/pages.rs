@@ -56,7 +56,8 @@ pub const PAGES: [Manual; 18] = [
     Manual {
         command: "unload",
         notes: &[
-            "After this, a panic leaves no dump. A running service arms again at its next reload.",
+            "After this, a panic leaves no dump. A running service arms again at its next reload; \
+             `systemctl stop kdump-loader` also ends the service.",
         ],
         exit: DONE,
         files: &[ARMED, LOADED],

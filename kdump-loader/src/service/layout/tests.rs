@@ -105,11 +105,13 @@ fn no_reload_is_killed_during_a_storm() {
 }
 
 #[test]
-fn path_unit_waits_for_the_service_under_the_conditions_of_the_service() {
+fn units_that_the_service_starts_have_its_conditions() {
     let conditions = |text: &'static str| -> Vec<&str> {
         text.lines().filter(|line| line.starts_with("Condition")).collect()
     };
-    assert_eq!(conditions(OUR_UNITS[0].1), conditions(OUR_UNITS[1].1));
+    for index in [1, 3, 4] {
+        assert_eq!(conditions(OUR_UNITS[0].1), conditions(OUR_UNITS[index].1));
+    }
     assert!(OUR_UNITS[1].1.contains("\nUnit=kdump-loader-reload.service\n"));
 }
 
@@ -129,8 +131,40 @@ fn shutdown_is_noted_only_if_it_is_one_and_disarms_nothing() {
     for stops in ["Requires", "BindsTo", "PartOf", "PrivateTmp", "StateDirectory"] {
         assert!(!unit.iter().any(|line| line.starts_with(stops)), "{stops}");
     }
-    let mut wants = OUR_UNITS[0].1.lines().filter_map(|line| line.strip_prefix("Wants="));
-    assert!(wants.any(|unit| unit == OUR_UNITS[3].0));
+    assert!(wanted_by_the_service(OUR_UNITS[3].0));
+}
+
+/// Whether the unit that arms starts this unit.
+fn wanted_by_the_service(unit: &str) -> bool {
+    let wants = OUR_UNITS[0].1.lines().filter_map(|line| line.strip_prefix("Wants="));
+    wants.flat_map(str::split_whitespace).any(|wanted| wanted == unit)
+}
+
+#[test]
+fn only_a_stop_of_the_service_disarms() {
+    let (name, text, _) = OUR_UNITS[4];
+    let unit: Vec<&str> = text.lines().collect();
+    for setting in [
+        "PartOf=kdump-loader.service",
+        // It stops after every unit that is After=kdump-loader.service and might arm again.
+        "Before=kdump-loader.service",
+        "DefaultDependencies=no",
+        "IgnoreOnIsolate=yes",
+        "RefuseManualStop=yes",
+        "RemainAfterExit=yes",
+        "ExecStop=/usr/sbin/kdump-loader unload --if-stopped %n",
+        "RestrictAddressFamilies=AF_UNIX",
+    ] {
+        assert!(unit.contains(&setting), "{setting}");
+    }
+    for stops in ["Conflicts", "Requires", "BindsTo", "PrivateTmp", "StateDirectory"] {
+        assert!(!unit.iter().any(|line| line.starts_with(stops)), "{stops}");
+    }
+    assert!(wanted_by_the_service(name));
+    // Both would also disarm at a restart.
+    for stops in ["ExecStop", "PropagatesStopTo"] {
+        assert!(!OUR_UNITS[0].1.lines().any(|line| line.starts_with(stops)), "{stops}");
+    }
 }
 
 #[test]

@@ -30,7 +30,8 @@ const PER_BURST: u32 = 2;
 table! {
     "debian-hotplug-service", [DebianDisk, Makedumpfile], hotplug,
         "after `service install`, `uninstall` and `install`, hot-added memory and CPUs cost no \
-         reload, a removed DIMM at most two, `systemctl stop` disarms, and an oops leaves a dump";
+         reload, a removed DIMM at most two, `systemctl stop` disarms, `systemctl restart` does not, \
+         and an oops leaves a dump";
     "debian-hotplug-service-boots", [DebianDisk, Makedumpfile], boots,
         "`debian-hotplug-service` after kdump-tools has loaded, reloaded and unloaded by the loader \
          as `kexec`, rescue.target, and a shutdown: only `systemctl stop` disarms",
@@ -49,7 +50,7 @@ fn hotplug(stage: &mut Stage<'_>) -> Result<(), Error> {
     switch_over(&mut first)?;
     switch_back(&mut first)?;
     switch_over(&mut first)?;
-    stays_armed::stop_and_start(&mut first)?;
+    stays_armed::restart_stop_and_start(&mut first)?;
     follow_and_crash(first, disk)
 }
 
@@ -62,7 +63,7 @@ fn boots(stage: &mut Stage<'_>) -> Result<(), Error> {
     switch_over(&mut first)?;
     switch_back(&mut first)?;
     switch_over(&mut first)?;
-    stays_armed::stop_and_start(&mut first)?;
+    stays_armed::restart_stop_and_start(&mut first)?;
     stays_armed::isolate_rescue(&mut first)?;
     stays_armed::watch_the_end(&mut first)?;
     let (mut first, shutdown) = installed::reboot(first, &mut disk)?;

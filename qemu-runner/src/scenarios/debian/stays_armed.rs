@@ -1,6 +1,7 @@
 //! What must not disarm a machine, with systemd as PID 1 and /boot on its own mount: `systemctl
-//! isolate rescue.target`, and shutdown up to systemd's last program. `systemctl stop` by the
-//! operator does disarm. The shutdown, and nothing else, is noted for the next boot.
+//! restart`, `systemctl isolate rescue.target`, and shutdown up to systemd's last program.
+//! `systemctl stop` by the operator does disarm. The shutdown, and nothing else, is noted for the
+//! next boot.
 
 use crate::error::{Error, check, check_eq};
 use crate::stage::First;
@@ -28,8 +29,38 @@ pub(in crate::scenarios) fn mount_boot(first: &mut First<'_, '_>) -> Result<(), 
     Ok(())
 }
 
-/// The operator disarms and arms again.
-pub(in crate::scenarios) fn stop_and_start(first: &mut First<'_, '_>) -> Result<(), Error> {
+/// The operator restarts the service, with a config that cannot be read and with the right one:
+/// the same image stays armed. Then the operator disarms and arms again.
+pub(in crate::scenarios) fn restart_stop_and_start(first: &mut First<'_, '_>) -> Result<(), Error> {
+    let identity = first.image()?.identity;
+    restart_with_a_bad_config(first)?;
+    check_eq!(first.image()?.identity, identity, "identity after a restart with a bad config")?;
+    first.vm.run_ok(&format!("{MEND} && systemctl restart kdump-loader.service"))?;
+    first.expect_armed(true, "after `systemctl restart`")?;
+    check_eq!(first.image()?.identity, identity, "identity after `systemctl restart`")?;
+    first.note("`systemctl restart` has failed and succeeded, and the image stayed armed");
+    stop_and_start(first)?;
+
+    // systemd allows five starts in ten seconds.
+    first.vm.run_ok("systemctl reset-failed kdump-loader.service")?;
+    restart_with_a_bad_config(first)?;
+    first.vm.run_ok(MEND)?;
+    // It disarms although the service has failed.
+    stop_and_start(first)
+}
+
+/// Adds a key that does not exist to the config.
+const BREAK: &str = "echo 'unknown_key = 1' >>/etc/kdump-loader.toml";
+/// Removes it.
+const MEND: &str = "sed -i '$d' /etc/kdump-loader.toml";
+
+fn restart_with_a_bad_config(first: &mut First<'_, '_>) -> Result<(), Error> {
+    first.vm.run_to(1, &format!("{BREAK} && systemctl restart kdump-loader.service"))?;
+    first.vm.run_ok("systemctl is-failed kdump-loader.service")?;
+    first.expect_armed(true, "after `systemctl restart` with a bad config")
+}
+
+fn stop_and_start(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok("systemctl stop kdump-loader.service")?;
     first.expect_armed(false, "after `systemctl stop`")?;
     first.vm.run_ok("systemctl start kdump-loader.service")?;
@@ -53,7 +84,7 @@ pub(in crate::scenarios) fn isolate_rescue(first: &mut First<'_, '_>) -> Result<
     check_eq!(reached.status, 0, "whether rescue.target took the place of multi-user.target")?;
     first.vm.run_ok(
         "systemctl is-active kdump-loader.service kdump-loader-reload.path \
-         kdump-loader-shutdown.service",
+         kdump-loader-shutdown.service kdump-loader-disarm.service",
     )?;
     first.expect_armed(true, "in rescue.target")?;
     check_eq!(first.vm.run(NOTED)?.text.trim(), "0", "shutdowns noted in rescue.target")?;
