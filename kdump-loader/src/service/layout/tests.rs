@@ -146,8 +146,8 @@ fn only_a_stop_of_the_service_disarms() {
     let unit: Vec<&str> = text.lines().collect();
     for setting in [
         "PartOf=kdump-loader.service",
-        // It stops after every unit that is After=kdump-loader.service and might arm again.
-        "Before=kdump-loader.service",
+        // It stops before the service, so `systemctl stop` waits for it.
+        "After=kdump-loader.service",
         "DefaultDependencies=no",
         "IgnoreOnIsolate=yes",
         "RefuseManualStop=yes",
@@ -161,6 +161,13 @@ fn only_a_stop_of_the_service_disarms() {
         assert!(!unit.iter().any(|line| line.starts_with(stops)), "{stops}");
     }
     assert!(wanted_by_the_service(name));
+    // These stop before it, so that they do not arm again.
+    for (reloads, text, _) in &OUR_UNITS[1..3] {
+        assert!(
+            text.contains("\nAfter=kdump-loader.service kdump-loader-disarm.service\n"),
+            "{reloads}"
+        );
+    }
     // Both would also disarm at a restart.
     for stops in ["ExecStop", "PropagatesStopTo"] {
         assert!(!OUR_UNITS[0].1.lines().any(|line| line.starts_with(stops)), "{stops}");
