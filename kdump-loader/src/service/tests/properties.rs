@@ -9,7 +9,7 @@ use crate::service::ledger;
 use crate::service::tree::Tree;
 
 /// How many files and links are written on a Debian.
-const PLACES: usize = 13;
+const PLACES: usize = 14;
 
 /// A file, link or obstacle at a path of the service before the installation.
 #[derive(Clone, Debug)]

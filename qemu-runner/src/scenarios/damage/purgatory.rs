@@ -41,7 +41,8 @@ table! {
         lab: Case("boot-leaf-table");
     "purgatory-exception", [Purgatory], exception,
         "an invalid instruction in the purgatory is reported with its address, and the machine \
-         resets";
+         resets",
+        lab: Case("exception-undefined");
     "purgatory-machine-check", [Purgatory], machine_check,
         "a machine check during verification is reported with the range being verified, and the \
          machine resets",
