@@ -5,9 +5,9 @@
 //! machine's own pip.
 //!
 //! *On exit*: the debug symbols are those of the crashed kernel, by its build id. drgn has found
-//! the crashed task, a stack for each CPU, the process on the hot-added CPU, and a page in hot-added
-//! memory by its virtual address. crash has found the same panic, and a stack for each CPU.
-//! makedumpfile has found it in the log, and has filtered the dump once more.
+//! the crashed task, a stack for each CPU, the process on the hot-added CPU, and a page in
+//! hot-added memory by its virtual address. crash has found the same panic, and a stack for each
+//! CPU. makedumpfile has found it in the log, and has filtered the dump once more.
 
 use std::fs::{self, File};
 use std::io::Write as _;

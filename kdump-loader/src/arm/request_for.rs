@@ -187,8 +187,8 @@ pub fn are_new_files(root: &Path, origin: &Origin) -> bool {
     origin.initrd_len.is_none() && !armed.is_some_and(|armed| armed.has_files_of(origin))
 }
 
-/// Refuses new files of which one is from another release, if an image is armed: an upgrade replaces
-/// the kernel and its initrd one after the other.
+/// Refuses new files of which one is from another release, if an image is armed: an upgrade
+/// replaces the kernel and its initrd one after the other.
 pub fn expect_files_of_one_release(root: &Path, options: &Options) -> Result<(), Error> {
     let armed = KexecState::crash_loaded(root).map_err(Error::Armed)?;
     if !armed || options.capture.is_some() || !are_new_files(root, &origin(root, options)) {

@@ -96,7 +96,7 @@ impl Capture {
             command_line.cloned().unwrap_or_default(),
             by_file,
         );
-        // A package manager may have removed or replaced a file. What was armed is in crash memory.
+        // A package manager may have removed or replaced a file. Its armed copy is in crash memory.
         let identity = |key: &str| origin.and_then(|origin| origin.files.get(key));
         let image = record.image.as_ref();
         let is_another = |key: &str| identity(key).is_some_and(|armed| !armed.is_current());

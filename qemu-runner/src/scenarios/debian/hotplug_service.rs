@@ -30,8 +30,8 @@ const PER_BURST: u32 = 2;
 table! {
     "debian-hotplug-service", [DebianDisk, Makedumpfile], hotplug,
         "after `service install`, `uninstall` and `install`, hot-added memory and CPUs cost no \
-         reload, a removed DIMM at most two, `systemctl stop` disarms, `systemctl restart` does not, \
-         and an oops leaves a dump";
+         reload, a removed DIMM at most two, `systemctl stop` disarms, `systemctl restart` does \
+         not, and an oops leaves a dump";
     "debian-hotplug-service-boots", [DebianDisk, Makedumpfile], boots,
         "`debian-hotplug-service` after kdump-tools has loaded, reloaded and unloaded by the loader \
          as `kexec`, rescue.target, and a shutdown: only `systemctl stop` disarms",
