@@ -198,11 +198,11 @@ fn rehearse(root: &Path, files: file::Files<'_>, origin: &Origin) -> Result<(), 
     }
 }
 
-/// Whether the kernel has made the armed image from the same files.
+/// Whether the kernel has made the armed image from this kernel file, whose signature it trusts.
 fn were_accepted(root: &Path, origin: &Origin) -> bool {
     let Ok(Known::Image(armed)) = record::read(root) else { return false };
     armed.call == Call::KexecFileLoad
-        && armed.origin.is_some_and(|armed| armed.has_files_of(origin))
+        && armed.origin.is_some_and(|armed| armed.files.get("kernel") == origin.files.get("kernel"))
 }
 
 /// A descriptor for a part of a file: the file itself if the part is all of it, otherwise an

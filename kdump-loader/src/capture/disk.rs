@@ -115,7 +115,7 @@ impl Disk {
             return refused(kind_of_virtual(files, whole));
         }
         if self.is_on_network(files) {
-            return refused("reached over a network (iSCSI, FCoE, SRP or NVMe over fabrics)");
+            return refused("reached over a network (iSCSI, FCoE, SRP, RBD or NVMe over fabrics)");
         }
         Ok(())
     }

@@ -226,7 +226,8 @@ fn mounted_by_dracut(arguments: &str, path: &str) -> Option<Target> {
     if mounts::is_network(kind) {
         return Some(Target::Network(format!("{device} ({kind})")));
     }
-    let directory = Some(path.strip_prefix(point).unwrap_or(path).to_owned());
+    let below = Path::new(path).strip_prefix(point).ok()?;
+    let directory = Some(format!("/{}", below.display()));
     Some(Target::Device { device: device.to_owned(), directory })
 }
 
