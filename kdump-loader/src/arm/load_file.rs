@@ -183,7 +183,7 @@ pub fn file_load_may_work(error: &Error) -> bool {
 }
 
 /// If an image is armed, finds out whether the kernel trusts the signature before that image is
-/// freed. If it cannot find out, it goes on only with files that the kernel has accepted.
+/// freed. If it cannot find out, it goes on only with a kernel that was accepted before.
 fn rehearse(root: &Path, files: file::Files<'_>, origin: &Origin) -> Result<(), Error> {
     if !KexecState::crash_loaded(root).is_ok_and(|loaded| loaded) {
         return Ok(());

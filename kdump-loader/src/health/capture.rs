@@ -102,7 +102,6 @@ impl Capture {
         let is_another = |key: &str| identity(key).is_some_and(|armed| !armed.is_current());
         if is_another("kernel") {
             capture.release = origin.and_then(|origin| origin.release.clone());
-            capture.init_size = None;
         }
         if let Some(path) = capture.initrd_path.as_ref()
             && (is_another("initrd") || !files.exists(path))
@@ -112,6 +111,12 @@ impl Capture {
             let armed = image.and_then(|image| in_memory(files.root(), image));
             capture.initrd = armed.or_else(replaced).or(capture.initrd);
             capture.initrd_len = identity("initrd").map_or(0, |armed| armed.len);
+        }
+        if capture.initrd_path.is_none() && is_another("kernel") {
+            // A unified kernel image has its initrd in it.
+            let replaced = || Err("its file was replaced after it was armed".to_owned());
+            let armed = image.and_then(|image| in_memory(files.root(), image));
+            capture.initrd = armed.or_else(|| capture.initrd.map(|_| replaced()));
         }
         if let Some(made) = origin.and_then(Made::armed) {
             // The embedded one of a unified kernel image is not used.
